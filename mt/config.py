@@ -1,0 +1,400 @@
+"""The configuration schema: every option, its type, its default and its check, written once.
+
+Hydra merges YAML files and command-line overrides into these dataclasses, so that a misspelt key or a value of the wrong type fails
+before anything is built. `__post_init__` checks what types cannot say. Nothing here imports torch, Hydra or another module of `mt`.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Format(Enum):
+    """How a parallel corpus is stored."""
+
+    text = "text"  # two aligned files, one sentence a line
+    tsv = "tsv"
+    jsonl = "jsonl"
+    parquet = "parquet"
+    hub = "hub"  # a dataset of the Hugging Face hub
+
+
+class TokenizerKind(Enum):
+    """The subword model that sentencepiece trains."""
+
+    unigram = "unigram"
+    bpe = "bpe"
+
+
+class DecoderKind(Enum):
+    """What of the source the decoder sees."""
+
+    attention = "attention"
+    fixed_context = "fixed_context"
+
+
+class ScoreKind(Enum):
+    """The attention score function."""
+
+    additive = "additive"
+    dot = "dot"
+    scaled_dot = "scaled_dot"
+    general = "general"
+    tanh_dot = "tanh_dot"
+
+
+class ContextKind(Enum):
+    """How the baseline receives its one fixed vector."""
+
+    every_step = "every_step"  # Cho et al. 2014
+    initial_state = "initial_state"  # Sutskever et al. 2014
+
+
+class Tying(Enum):
+    """Which embedding matrices are one and the same parameter."""
+
+    none = "none"
+    output = "output"  # target embedding = output layer
+    all = "all"  # source embedding too; needs a joint vocabulary
+
+
+class OptimizerKind(Enum):
+    """The optimizer."""
+
+    adam = "adam"
+    adamw = "adamw"
+
+
+class ScheduleKind(Enum):
+    """The learning rate after warm-up."""
+
+    constant = "constant"
+    inverse_sqrt = "inverse_sqrt"
+    cosine = "cosine"
+    plateau = "plateau"
+
+
+class Precision(Enum):
+    """The number format of the large matrix products; parameters and optimizer are always fp32."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class Device(Enum):
+    """Where to compute; `auto` takes CUDA where there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Metric(Enum):
+    """What chooses the best checkpoint and stops early."""
+
+    bleu = "bleu"
+    loss = "loss"
+    ppl = "ppl"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger value of this metric is the better one."""
+        return self is Metric.bleu
+
+
+def _require(condition: bool, option: str, value: object, accepted: str) -> None:
+    if not condition:
+        raise ValueError(f"{option}={value}: accepted is {accepted}")
+
+
+def _require_fraction(option: str, value: float) -> None:
+    _require(0.0 <= value < 1.0, option, value, "a number from 0 up to, but not including, 1")
+
+
+def _require_positive(option: str, value: float) -> None:
+    _require(value > 0, option, value, "a number greater than 0")
+
+
+@dataclass
+class HoldoutConfig:
+    """Carve splits out of a corpus that has none, by a hash of one side's sentence.
+
+    All pairs that share that sentence fall on the same side, so that no test sentence leaks into training.
+    """
+
+    by: str | None = (
+        None  # the language whose sentence is hashed; None: the corpus has its own splits
+    )
+    valid: float = 0.01
+    test: float = 0.01
+
+    def __post_init__(self) -> None:
+        _require_fraction("data.holdout.valid", self.valid)
+        _require_fraction("data.holdout.test", self.test)
+        _require(
+            self.valid + self.test < 1,
+            "data.holdout.valid + data.holdout.test",
+            self.valid + self.test,
+            "a sum below 1",
+        )
+
+
+@dataclass
+class DataConfig:
+    """A parallel corpus: where it is, how it is stored, which splits it has."""
+
+    name: str = "???"
+    src: str = "???"  # language codes
+    tgt: str = "???"
+    format: Format = Format.text
+    home: str = (
+        ""  # the public home: a URL prefix, or `embedded:NAME` for a corpus that comes with mt
+    )
+    root: str | None = None  # a local folder that takes the place of the home
+    path: str = "{split}.{lang}"  # below home or root; {split} {lang} {src} {tgt} are filled in; the dataset id for `hub`
+    member: str | None = None  # the file inside, where the path is a .zip
+    subset: str | None = None  # the configuration of a hub dataset
+    columns: dict[str, str] = field(
+        default_factory=dict
+    )  # language -> column (a name, or a number from 0 in a TSV)
+    splits: dict[str, str] = field(
+        default_factory=lambda: {"train": "train", "valid": "valid", "test": "test"}
+    )
+    split_languages: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # splits that only some languages have
+    holdout: HoldoutConfig = field(default_factory=HoldoutConfig)
+    multi_reference: bool = (
+        False  # pairs with the same source are several references of one sentence
+    )
+    max_length: int = 128  # training pairs with more pieces than this on a side are dropped
+
+    def __post_init__(self) -> None:
+        _require_positive("data.max_length", self.max_length)
+        _require(
+            self.src != self.tgt or self.src == "???",
+            "data.src, data.tgt",
+            f"{self.src}, {self.tgt}",
+            "two different languages",
+        )
+
+
+@dataclass
+class TokenizerConfig:
+    """The subword vocabulary, learned by sentencepiece from the training split."""
+
+    kind: TokenizerKind = TokenizerKind.unigram
+    vocab_size: int = 4000
+    joint: bool = True  # one model for both languages
+    character_coverage: float = 1.0
+    sample_nbest: int = (
+        0  # subword regularisation at training time: draw among the N best segmentations; 0 is off
+    )
+    sample_alpha: float = 0.2  # smoothing of that draw
+
+    def __post_init__(self) -> None:
+        _require(
+            self.vocab_size >= 300,
+            "tokenizer.vocab_size",
+            self.vocab_size,
+            "at least 300 (256 bytes and the special symbols come first)",
+        )
+        _require(
+            0.9 <= self.character_coverage <= 1.0,
+            "tokenizer.character_coverage",
+            self.character_coverage,
+            "0.9 to 1",
+        )
+        _require(self.sample_nbest >= 0, "tokenizer.sample_nbest", self.sample_nbest, "0 or more")
+        _require(
+            self.sample_nbest == 0 or self.kind is TokenizerKind.unigram,
+            "tokenizer.sample_nbest",
+            self.sample_nbest,
+            "0 with tokenizer.kind=bpe: only a unigram model has n-best segmentations",
+        )
+
+
+@dataclass
+class ModelConfig:
+    """Sizes and parts of the encoder-decoder."""
+
+    decoder: DecoderKind = DecoderKind.attention
+    embedding_size: int = 256
+    encoder_size: int = 256  # per direction
+    encoder_layers: int = 1
+    decoder_size: int = 512
+    decoder_layers: int = 1
+    score: ScoreKind = ScoreKind.additive
+    attention_size: int = 256  # width of the additive score
+    input_feeding: bool = True
+    context: ContextKind = ContextKind.every_step
+    tying: Tying = Tying.all
+    embedding_dropout: float = 0.2
+    state_dropout: float = 0.2  # on encoder states, and between recurrent layers
+    output_dropout: float = 0.2
+    word_dropout: float = 0.0  # whole words of either side replaced by zero vectors
+    layer_norm: bool = False
+
+    def __post_init__(self) -> None:
+        for name in (
+            "embedding_size",
+            "encoder_size",
+            "encoder_layers",
+            "decoder_size",
+            "decoder_layers",
+            "attention_size",
+        ):
+            _require_positive(f"model.{name}", getattr(self, name))
+        for name in ("embedding_dropout", "state_dropout", "output_dropout", "word_dropout"):
+            _require_fraction(f"model.{name}", getattr(self, name))
+
+
+@dataclass
+class OptimConfig:
+    """The optimizer, the loss and the learning-rate schedule."""
+
+    kind: OptimizerKind = OptimizerKind.adam
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    beta2: float = 0.999
+    label_smoothing: float = 0.1
+    clip_norm: float = 1.0
+    schedule: ScheduleKind = ScheduleKind.cosine
+    warmup_steps: int = 200
+    min_lr: float = 1e-6
+    plateau_factor: float = (
+        0.5  # multiply the rate by this after `plateau_patience` validations without progress
+    )
+    plateau_patience: int = 2
+
+    def __post_init__(self) -> None:
+        _require_positive("optim.lr", self.lr)
+        _require_positive("optim.clip_norm", self.clip_norm)
+        _require_fraction("optim.label_smoothing", self.label_smoothing)
+        _require_fraction("optim.beta2", self.beta2)
+        _require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
+        _require(self.warmup_steps >= 0, "optim.warmup_steps", self.warmup_steps, "0 or more")
+        _require(
+            0 <= self.min_lr <= self.lr,
+            "optim.min_lr",
+            self.min_lr,
+            f"0 up to optim.lr ({self.lr})",
+        )
+        _require(
+            0 < self.plateau_factor < 1,
+            "optim.plateau_factor",
+            self.plateau_factor,
+            "a number between 0 and 1",
+        )
+        _require_positive("optim.plateau_patience", self.plateau_patience)
+
+
+@dataclass
+class TrainerConfig:
+    """The training loop: how long, how large the batches, how often to validate and save."""
+
+    max_epochs: int = 20
+    max_steps: int | None = None  # optimizer updates; None: max_epochs alone decides
+    batch_tokens: int = 2000  # padded tokens of the longer side, a batch
+    accumulate: int = 1  # batches an update, weighted by their tokens
+    precision: Precision = Precision.fp32
+    device: Device = Device.auto
+    threads: int | None = None  # CPU threads; None: torch's own choice
+    validate_every: int | None = None  # updates; None: once an epoch
+    bleu_after: float = (
+        0.0  # the share of all updates before which validation skips the search (no BLEU)
+    )
+    metric: Metric = Metric.bleu  # chooses the best checkpoint and stops early
+    patience: int | None = None  # validations without progress before stopping; None: never
+    keep: int = 3  # recent checkpoints kept beside last.pt and best.pt
+    average: int = 0  # write averaged.pt from this many of the kept checkpoints at the end; 0: none
+    ema_decay: float = (
+        0.0  # validate and save as best an exponential moving average of the parameters; 0: off
+    )
+    log_every: int = 20  # updates between two lines of train/ scalars
+    samples: int = (
+        4  # fixed validation sentences whose translation and attention picture go to TensorBoard
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("max_epochs", "batch_tokens", "accumulate", "log_every"):
+            _require_positive(f"trainer.{name}", getattr(self, name))
+        for name in ("max_steps", "threads", "validate_every", "patience"):
+            value = getattr(self, name)
+            _require(
+                value is None or value > 0,
+                f"trainer.{name}",
+                value,
+                "a number greater than 0, or null",
+            )
+        _require_fraction("trainer.ema_decay", self.ema_decay)
+        _require_fraction("trainer.bleu_after", self.bleu_after)
+        _require(self.keep >= 0, "trainer.keep", self.keep, "0 or more")
+        _require(self.samples >= 0, "trainer.samples", self.samples, "0 or more")
+        _require(
+            0 <= self.average <= self.keep,
+            "trainer.average",
+            self.average,
+            f"0 up to trainer.keep ({self.keep})",
+        )
+
+
+@dataclass
+class SearchConfig:
+    """Beam search; a beam of 1 is greedy search."""
+
+    beam_size: int = 5
+    length_penalty: float = 1.0  # alpha of Wu et al. 2016, eq. 14
+    max_length_ratio: float = 2.0  # a translation has at most ratio * source pieces + offset pieces
+    max_length_offset: int = 10
+    batch_size: int = 64  # sentences
+
+    def __post_init__(self) -> None:
+        _require_positive("search.beam_size", self.beam_size)
+        _require_positive("search.batch_size", self.batch_size)
+        _require(
+            self.length_penalty >= 0, "search.length_penalty", self.length_penalty, "0 or more"
+        )
+        _require_positive("search.max_length_ratio", self.max_length_ratio)
+        _require(
+            self.max_length_offset >= 1,
+            "search.max_length_offset",
+            self.max_length_offset,
+            "1 or more",
+        )
+
+
+@dataclass
+class Config:
+    """Everything a run is made from; saved as `config.yaml` in the run directory."""
+
+    run: str = "???"  # the run directory
+    resume: bool = False
+    seed: int = 1
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+
+    def __post_init__(self) -> None:
+        _require(
+            self.tokenizer.joint or self.model.tying is not Tying.all,
+            "model.tying",
+            "all",
+            "none or output when tokenizer.joint=false: two vocabularies cannot share one embedding",
+        )
+
+
+def to_plain(config: Any) -> Any:
+    """Turn a config into dicts, lists, strings and numbers, Enum members by name."""
+    if isinstance(config, Enum):
+        return config.name
+    if hasattr(config, "__dataclass_fields__"):
+        return {name: to_plain(getattr(config, name)) for name in config.__dataclass_fields__}
+    if isinstance(config, dict):
+        return {key: to_plain(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [to_plain(value) for value in config]
+    return config
