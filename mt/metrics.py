@@ -1,0 +1,245 @@
+"""Scores of translations: BLEU, chrF and TER, each with its sacreBLEU signature.
+
+Everywhere, `hypotheses` is a list of raw (detokenised, cased) sentences and `references` holds,
+for each of them, the list of its reference translations; sentences may have different numbers of
+references. Nothing here knows a model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import NamedTuple, cast
+
+from sacrebleu.metrics.base import Metric
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
+from sacrebleu.significance import PairedTest, Result
+
+# Languages written without spaces are scored over characters where sacreBLEU has no tokenizer, or
+# not the program it needs.
+_CHARACTER_LANGUAGES = ("th", "lo", "km", "my")
+_MECAB_MODULES = {"ja": "MeCab", "ko": "mecab_ko"}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of one set of translations.
+
+    Attributes:
+        name: what was measured, such as `BLEU`.
+        value: from 0 to 100; BLEU and chrF are better when higher, TER (edits per 100 reference
+            words) when lower.
+        signature: sacreBLEU's statement of how it was computed.
+    """
+
+    name: str
+    value: float
+    signature: str
+
+    def __str__(self) -> str:
+        """Return the score as sacreBLEU prints it: name, signature, value."""
+        return f"{self.name}|{self.signature} = {self.value:.2f}"
+
+
+class Interval(NamedTuple):
+    """A bootstrap estimate: the mean of the resamples, half the width of the 95 % interval."""
+
+    mean: float
+    half_width: float
+
+
+class SystemScore(NamedTuple):
+    """One system in a paired test; `p_value` is None for the one the others are compared to."""
+
+    value: float
+    interval: Interval
+    p_value: float | None
+
+
+class PairedScores(NamedTuple):
+    """The result of `paired_bootstrap`: a signature, and the systems in the order given."""
+
+    signature: str
+    systems: list[SystemScore]
+
+
+def single_line(text: str) -> str:
+    """Return `text` without line breaks, as it stands in a file with one sentence a line."""
+    return text.replace("\r", " ").replace("\n", " ")
+
+
+def bleu_tokenizer(language: str) -> str:
+    """Return the name of sacreBLEU's tokenizer for a language, `13a` where words have spaces."""
+    if language == "zh":
+        return "zh"
+    if language in _MECAB_MODULES:
+        return f"{language}-mecab" if find_spec(_MECAB_MODULES[language]) else "char"
+    return "char" if language in _CHARACTER_LANGUAGES else "13a"
+
+
+def bleu(
+    hypotheses: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    language: str = "",
+    lowercase: bool = False,
+) -> Score:
+    """Compute corpus BLEU of raw text (Papineni et al. 2002; Post 2018).
+
+    Args:
+        hypotheses: raw translations.
+        references: for each translation, its references.
+        language: the target language code, which chooses the tokenizer.
+        lowercase: whether both sides are lowercased first.
+
+    Raises:
+        ValueError: for no sentences, a bare string, unequal lengths, or a sentence without
+            reference.
+    """
+    metric = BLEU(lowercase=lowercase, tokenize=bleu_tokenizer(language))
+    return _score("BLEU" if not lowercase else "BLEU lowercased", metric, hypotheses, references)
+
+
+def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
+    """Compute corpus chrF2 (Popović 2015); arguments and errors as for `bleu`."""
+    return _score("chrF2", CHRF(), hypotheses, references)
+
+
+def ter(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
+    """Compute the edit rate, lower is better (Snover et al. 2006); otherwise as `bleu`."""
+    return _score("TER", TER(), hypotheses, references)
+
+
+def paper_bleu(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, language: str
+) -> Score:
+    """Compute BLEU as most papers on Multi30k do: `paper_tokenize`, then `tokenize=none`.
+
+    Comparable with those papers only; arguments and errors as for `bleu`, the references raw as
+    well.
+    """
+    _check(hypotheses, references)
+    counts = [len(group) for group in references]
+    flat = paper_tokenize([text for group in references for text in group], language=language)
+    rows = iter(flat)
+    prepared = [[next(rows) for _ in range(count)] for count in counts]
+    metric = BLEU(tokenize="none", force=True)
+    return _score(
+        "BLEU lc.norm.tok", metric, paper_tokenize(hypotheses, language=language), prepared
+    )
+
+
+def paper_tokenize(sentences: Sequence[str], *, language: str) -> list[str]:
+    """Lowercase, normalise punctuation, Moses-tokenise: as Multi30k's `lc.norm.tok` was made."""
+    from sacremoses import MosesPunctNormalizer, MosesTokenizer  # only this score needs them
+
+    normalizer, tokenizer = MosesPunctNormalizer(lang=language), MosesTokenizer(lang=language)
+    return [
+        tokenizer.tokenize(normalizer.normalize(sentence.lower()), return_str=True)
+        for sentence in sentences
+    ]
+
+
+def sentence_chrf(hypothesis: str, references: Sequence[str]) -> float:
+    """Compute chrF2 (0 to 100) of one sentence; BLEU of one sentence is mostly its smoothing."""
+    _check([hypothesis], [references])
+    return float(CHRF().sentence_score(hypothesis, references).score)
+
+
+def paired_bootstrap(
+    systems: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]],
+    *,
+    language: str = "",
+    samples: int = 1000,
+) -> PairedScores:
+    """Test the first system's BLEU against each other one's by paired bootstrap (Koehn 2004).
+
+    The resamples are drawn by sacreBLEU from the seed in the environment variable SACREBLEU_SEED
+    (12345 where it is not set), so that a repeated test gives the same numbers.
+
+    Args:
+        systems: for each system, its translations of the same sentences.
+        references: for each sentence, its references.
+        language: the target language code, which chooses the tokenizer.
+        samples: how many resamples.
+
+    Raises:
+        ValueError: as `bleu`, and when there is no system.
+    """
+    if not systems:
+        raise ValueError("no systems to compare: give the translations of at least one")
+    for hypotheses in systems:
+        _check(hypotheses, references)
+    metric = BLEU(tokenize=bleu_tokenizer(language))
+    test = PairedTest(
+        [
+            (str(number), [single_line(text) for text in hypotheses])
+            for number, hypotheses in enumerate(systems)
+        ],
+        {"BLEU": metric},
+        _streams(references),
+        test_type="bs",
+        n_samples=samples,
+    )
+    signatures, columns = test()
+    results = [result for result in columns["BLEU"] if isinstance(result, Result)]
+    first = results[0].score
+    return PairedScores(
+        str(signatures["BLEU"]),
+        [
+            SystemScore(
+                float(result.score),
+                Interval(float(result.mean or 0.0), float(result.ci or 0.0)),
+                _p_value(result, first),
+            )
+            for result in results
+        ],
+    )
+
+
+def _p_value(result: Result, first_score: float) -> float | None:
+    if result.p_value is None:
+        return None
+    # sacreBLEU calls two systems that never differ significantly different (0 > 0 is never true).
+    return 1.0 if result.score == first_score else float(result.p_value)
+
+
+def _score(
+    name: str, metric: Metric, hypotheses: Sequence[str], references: Sequence[Sequence[str]]
+) -> Score:
+    _check(hypotheses, references)
+    lines = [single_line(text) for text in hypotheses]
+    value = metric.corpus_score(lines, _streams(references)).score
+    return Score(name, float(value), str(metric.get_signature()))
+
+
+def _streams(references: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """Transpose: stream r holds each sentence's r-th reference, or None where it has fewer."""
+    width = max(len(group) for group in references)
+    streams = [
+        [single_line(group[rank]) if rank < len(group) else None for group in references]
+        for rank in range(width)
+    ]
+    return cast(list[Sequence[str]], streams)  # sacreBLEU takes None, its annotations do not
+
+
+def _check(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    if isinstance(hypotheses, str) or isinstance(references, str):
+        raise ValueError("a bare string was given where a list of sentences is expected")
+    if len(hypotheses) != len(references):
+        raise ValueError(
+            f"{len(hypotheses)} hypotheses for {len(references)} reference lists: "
+            "each hypothesis needs the references of the same sentence"
+        )
+    if not hypotheses:
+        raise ValueError("no sentences to score")
+    for number, group in enumerate(references, start=1):
+        if isinstance(group, str):
+            raise ValueError(
+                f"the references of sentence {number} are a bare string: give a list of strings, "
+                "even for one reference"
+            )
+        if not group:
+            raise ValueError(f"sentence {number} has no reference: each needs at least one")

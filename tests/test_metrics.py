@@ -1,0 +1,192 @@
+"""Scores agree with sacreBLEU's own, keep references apart, and name their mistakes."""
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sacrebleu import corpus_bleu, corpus_chrf, corpus_ter
+
+from mt import metrics
+
+HYPOTHESES = ["The dog barks at the man.", "A cat sleeps on the sofa now.", "Two men walk."]
+REFERENCES = [
+    ["The dog barks at the man."],
+    ["A cat is sleeping on the sofa.", "A cat sleeps on a sofa now."],
+    ["Two men walk along.", "Two men are walking.", "Two men walk!"],
+]
+
+sentences = st.lists(
+    st.text(alphabet="abc .,", min_size=1, max_size=20).map(lambda text: text + "a"),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(sentences)
+@settings(max_examples=30, deadline=None)
+def test_a_perfect_translation_gets_the_best_scores(lines):
+    references = [[line] for line in lines]
+    assert metrics.chrf(lines, references).value == pytest.approx(100)
+    assert metrics.ter(lines, references).value == 0
+
+
+def test_bleu_of_equal_text_is_100_and_of_other_text_is_0():
+    lines = ["the quick brown fox jumps over it"] * 3
+    assert metrics.bleu(lines, [[line] for line in lines]).value == pytest.approx(100)
+    assert metrics.bleu(lines, [["nothing of that"]] * 3).value == 0
+
+
+def test_scores_are_those_of_sacrebleu_on_one_reference():
+    references = [group[0] for group in REFERENCES]
+    groups = [[line] for line in references]
+    for ours, theirs in (
+        (metrics.bleu, corpus_bleu),
+        (metrics.chrf, corpus_chrf),
+        (metrics.ter, corpus_ter),
+    ):
+        assert ours(HYPOTHESES, groups).value == theirs(HYPOTHESES, [references]).score
+
+
+def test_a_varying_number_of_references_is_used_and_said_in_the_signature():
+    score = metrics.bleu(HYPOTHESES, REFERENCES)
+    assert "nrefs:var" in score.signature
+    first_only = metrics.bleu(HYPOTHESES, [group[:1] for group in REFERENCES])
+    assert "nrefs:1" in first_only.signature
+    assert score.value > first_only.value
+    # The perfect reference counts in whatever place of its list it stands.
+    swapped = metrics.bleu(HYPOTHESES, [group[::-1] for group in REFERENCES])
+    assert swapped.value == pytest.approx(score.value)
+
+
+def test_a_missing_reference_is_not_an_empty_one():
+    hypotheses, references = ["a b c d e"] * 2, [["a b c d e", "x"], ["a b c d e"]]
+    assert metrics.bleu(hypotheses, references).value == pytest.approx(100)
+    assert metrics.ter(["a"], [["a b"]]).value == metrics.ter(["a"] * 2, [["a b"]] * 2).value
+
+
+def test_a_score_prints_its_signature():
+    text = str(metrics.bleu(HYPOTHESES, REFERENCES))
+    assert text.startswith("BLEU|nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert text.endswith(f" = {metrics.bleu(HYPOTHESES, REFERENCES).value:.2f}")
+
+
+def test_case_counts_unless_lowercased():
+    lines, references = ["THE QUICK BROWN FOX"], [["the quick brown fox"]]
+    assert metrics.bleu(lines, references).value == 0
+    lowercased = metrics.bleu(lines, references, lowercase=True)
+    assert lowercased.value == pytest.approx(100)
+    assert "case:lc" in lowercased.signature
+
+
+def test_line_breaks_inside_a_sentence_do_not_change_the_score():
+    broken = [line.replace(" ", "\n", 1).replace(" ", "\r", 1) for line in HYPOTHESES]
+    for score in (metrics.bleu, metrics.chrf, metrics.ter):
+        assert score(broken, REFERENCES) == score(HYPOTHESES, REFERENCES)
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [("de", "13a"), ("", "13a"), ("zh", "zh"), ("th", "char")],
+)
+def test_the_tokenizer_follows_the_language(language, name):
+    assert metrics.bleu_tokenizer(language) == name
+    score = metrics.bleu(HYPOTHESES, REFERENCES, language=language)
+    assert f"|tok:{name}" in score.signature
+
+
+def test_languages_that_need_a_program_fall_back_to_characters(monkeypatch):
+    monkeypatch.setattr(metrics, "find_spec", lambda name: None)
+    assert metrics.bleu_tokenizer("ja") == metrics.bleu_tokenizer("ko") == "char"
+    monkeypatch.setattr(metrics, "find_spec", lambda name: object())
+    assert metrics.bleu_tokenizer("ja") == "ja-mecab"
+
+
+@pytest.mark.parametrize(
+    ("hypotheses", "references", "message"),
+    [
+        ("abc", [["a"], ["b"], ["c"]], "bare string was given"),
+        (["a"], "a", "bare string was given"),
+        (["a", "b"], [["a"]], "2 hypotheses for 1 reference lists"),
+        ([], [], "no sentences to score"),
+        (["a", "b"], [["a"], "b"], "references of sentence 2 are a bare string"),
+        (["a", "b"], [["a"], []], "sentence 2 has no reference"),
+    ],
+)
+def test_mistakes_are_named(hypotheses, references, message):
+    for score in (metrics.bleu, metrics.chrf, metrics.ter):
+        with pytest.raises(ValueError, match=message):
+            score(hypotheses, references)
+    with pytest.raises(ValueError, match=message):
+        metrics.paper_bleu(hypotheses, references, language="de")
+    with pytest.raises(ValueError, match=message):
+        metrics.paired_bootstrap([hypotheses], references)
+
+
+def test_paper_style_is_lowercased_normalised_and_tokenised():
+    assert metrics.paper_tokenize(["„Hallo“, sagt der Mann’s Hund."], language="de") == [
+        "&quot; hallo &quot; , sagt der mann &apos; s hund ."
+    ]
+    score = metrics.paper_bleu(["THE QUICK BROWN FOX."], [["the quick brown fox ."]], language="en")
+    assert score.value == pytest.approx(100)
+    assert "tok:none" in score.signature
+    assert score.name == "BLEU lc.norm.tok"
+
+
+def test_sentence_chrf_orders_translations():
+    good = metrics.sentence_chrf("A dog runs.", ["A dog runs fast.", "The dog is running."])
+    assert 0 < metrics.sentence_chrf("Many cats.", ["A dog runs fast."]) < good < 100
+    assert metrics.sentence_chrf("A dog.", ["x", "A dog."]) == pytest.approx(100)
+
+
+class TestPairedBootstrap:
+    references = tuple([f"this is sentence {n} about number {n * 7}"] for n in range(40))
+    good = tuple(group[0] for group in references)
+    bad = tuple(text.replace("sentence", "thing").replace("number", "x") for text in good)
+
+    def test_the_first_system_is_the_one_compared_to(self):
+        result = metrics.paired_bootstrap(
+            [self.bad, self.good, self.bad], self.references, samples=200
+        )
+        first, better, same = result.systems
+        assert first.p_value is None
+        assert better.p_value < 0.05
+        assert same.p_value == 1.0  # an equal system is not a different one
+        assert better.value == pytest.approx(100)
+        assert first.value == metrics.bleu(self.bad, self.references).value
+        assert first.interval.half_width > 0
+        assert abs(first.interval.mean - first.value) < 5
+        assert "seed:12345" in result.signature and "bs:200" in result.signature
+
+    def test_the_same_seed_gives_the_same_numbers(self, monkeypatch):
+        def run():
+            return metrics.paired_bootstrap([self.bad, self.good], self.references, samples=100)
+
+        monkeypatch.setenv("SACREBLEU_SEED", "7")
+        first = run()
+        assert run() == first
+        monkeypatch.setenv("SACREBLEU_SEED", "8")
+        assert run() != first
+
+    def test_no_system_is_an_error(self):
+        with pytest.raises(ValueError, match="no systems to compare"):
+            metrics.paired_bootstrap([], self.references)
+
+
+@pytest.mark.skipif("MT_CORPORA" not in os.environ, reason="MT_CORPORA is not set")
+@pytest.mark.parametrize("language", ["en", "de", "fr"])
+def test_paper_tokenisation_reproduces_the_files_of_multi30k(language):
+    folder = Path(os.environ["MT_CORPORA"]) / "multi30k"
+
+    def read(path):
+        with gzip.open(path, "rt", encoding="utf-8", newline="\n") as lines:
+            return [line.rstrip("\n") for line in lines]
+
+    for split in ("test_2016_flickr", "test_2017_flickr", "test_2017_mscoco"):
+        raw = read(folder / f"{split}.{language}.gz")
+        expected = read(folder / "tok" / f"{split}.lc.norm.tok.{language}.gz")
+        pairs = zip(metrics.paper_tokenize(raw, language=language), expected, strict=True)
+        differing = sum(ours != theirs for ours, theirs in pairs)
+        assert differing <= 1, f"{split}.{language}: {differing} of {len(expected)} lines differ"
