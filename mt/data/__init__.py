@@ -1,0 +1,1 @@
+"""Parallel corpora, subword tokenizers and batches."""

@@ -1,0 +1,277 @@
+"""Subword tokenizers: train, cache, load, encode, decode and sample with sentencepiece.
+
+The four special ids are fixed here for the whole project. Unigram models follow Kudo 2018,
+"Subword Regularization", and BPE models Sennrich et al. 2016, "Neural Machine Translation of Rare
+Words with Subword Units". Characters that no piece covers are spelled in UTF-8 bytes, so that the
+unknown id never comes out of `encode`.
+"""
+
+import hashlib
+import io
+import logging
+import os
+import random
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+import sentencepiece
+
+from mt.config import TokenizerConfig, to_plain
+
+PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
+
+MAX_TRAINING_SENTENCES = 1_000_000
+"""At most so many sentences a side train the vocabulary; of a larger corpus, a uniform sample."""
+
+# Everything that str.splitlines takes for the end of a line: a translation must stay on one line.
+_LINE_BREAKS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_SENTENCES_PER_THREAD = 500
+
+_log = logging.getLogger(__name__)
+
+
+class Tokenizer:
+    """One sentencepiece model.
+
+    Args:
+        model: The serialised model, as in the attribute of that name.
+
+    Raises:
+        ValueError: The bytes are no sentencepiece model, or one with other special ids.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        except RuntimeError as error:
+            raise ValueError(f"this is not a sentencepiece model: {error}") from None
+        processor = self._processor
+        special = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
+        if special != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
+            raise ValueError(
+                f"the sentencepiece model has pad, unk, bos, eos = {special}; accepted is "
+                f"{(PAD_ID, UNK_ID, BOS_ID, EOS_ID)}: let mt-train make the model"
+            )
+        size = processor.get_piece_size()
+        self._scores = np.array([processor.get_score(i) for i in range(size)])
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of pieces, the special symbols included."""
+        return len(self._scores)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode sentences, without BOS and EOS; the unknown id never occurs.
+
+        Raises:
+            ValueError: `texts` is one bare string.
+        """
+        if isinstance(texts, str):
+            raise ValueError("encode takes a list of sentences, not one str: write [sentence]")
+        threads = min(os.cpu_count() or 1, 1 + len(texts) // _SENTENCES_PER_THREAD)
+        encoded: list[list[int]] = self._processor.encode(
+            [_valid(text) for text in texts], num_threads=threads
+        )
+        return encoded
+
+    def decode(self, ids: list[int]) -> str:
+        """Decode one sentence; special ids are skipped, line breaks of any kind become spaces."""
+        text: str = self._processor.decode([int(i) for i in ids if i > EOS_ID])
+        return text.translate(_LINE_BREAKS)
+
+    def pieces(self, ids: list[int]) -> list[str]:
+        """Return the piece of each id, such as `▁house`, `s` or `<0xE2>`."""
+        return [self._processor.id_to_piece(int(i)) for i in ids]
+
+    def sample(self, text: str, *, nbest: int, alpha: float, rng: np.random.Generator) -> list[int]:
+        """Draw one of the `nbest` likeliest segmentations (Kudo 2018, section 3.2).
+
+        Segmentation `x` is drawn with a probability proportional to `P(x) ** alpha` under the
+        unigram model. The draw is a function of the state of `rng` alone.
+        """
+        candidates: list[list[int]] = self._processor.nbest_encode(_valid(text), nbest_size=nbest)
+        scores = np.array([self._scores[ids].sum() if ids else 0.0 for ids in candidates])
+        weights = np.exp(alpha * (scores - scores.max()))
+        drawn = np.searchsorted(np.cumsum(weights), rng.random() * weights.sum(), side="right")
+        return candidates[min(int(drawn), len(candidates) - 1)]
+
+
+class TokenizerPair(NamedTuple):
+    """The tokenizers of both sides; one and the same object where the vocabulary is joint."""
+
+    src: Tokenizer
+    tgt: Tokenizer
+
+    @property
+    def joint(self) -> bool:
+        """Whether both sides share one vocabulary."""
+        return self.src is self.tgt
+
+    def save(self, directory: Path) -> None:
+        """Write `tokenizer.model`, or `src.model` and `tgt.model`, into a folder."""
+        if self.joint:
+            _write_atomically(directory / "tokenizer.model", self.src.model)
+        else:
+            _write_atomically(directory / "src.model", self.src.model)
+            _write_atomically(directory / "tgt.model", self.tgt.model)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: The folder holds no tokenizer.
+            ValueError: A file is no sentencepiece model of ours; the message names it.
+        """
+        joint = directory / "tokenizer.model"
+        if joint.is_file():
+            tokenizer = _read(joint)
+            return cls(tokenizer, tokenizer)
+        separate = [directory / "src.model", directory / "tgt.model"]
+        if not all(path.is_file() for path in separate):
+            raise FileNotFoundError(
+                f"{directory} holds no tokenizer (tokenizer.model, or src.model and tgt.model): "
+                "is it the directory of a run of mt-train?"
+            )
+        return cls(*map(_read, separate))
+
+
+def train_tokenizers(
+    src: Iterable[str],
+    tgt: Iterable[str],
+    config: TokenizerConfig,
+    *,
+    cache_dir: Path | None = None,
+) -> TokenizerPair:
+    """Train the tokenizers of a language pair, or take them from the cache.
+
+    Args:
+        src: The source sentences of the training split, in a fixed order.
+        tgt: The target sentences of the training split.
+        config: Kind, size and the other options.
+        cache_dir: Where trained models are kept under a hash of sentences and options; by default
+            `$XDG_CACHE_HOME/mt/tokenizers`, or `~/.cache/mt/tokenizers`.
+
+    Raises:
+        ValueError: `vocab_size` does not fit the text; the message says which size does.
+    """
+    cache_dir = cache_dir or _default_cache_dir()
+    src_sentences, tgt_sentences = _sample_lines(src), _sample_lines(tgt)
+    if config.joint:
+        joint = _train_cached(src_sentences + tgt_sentences, config, cache_dir)
+        return TokenizerPair(joint, joint)
+    return TokenizerPair(
+        _train_cached(src_sentences, config, cache_dir),
+        _train_cached(tgt_sentences, config, cache_dir),
+    )
+
+
+def _train_cached(sentences: list[str], config: TokenizerConfig, cache_dir: Path) -> Tokenizer:
+    path = cache_dir / f"{_key(sentences, config)}.model"
+    if path.is_file():
+        try:
+            return _read(path)
+        except ValueError as error:
+            _log.warning("training the tokenizer anew: %s", error)
+    tokenizer = Tokenizer(_train(sentences, config))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_atomically(path, tokenizer.model)
+    return tokenizer
+
+
+def _train(sentences: list[str], config: TokenizerConfig) -> bytes:
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=(text.replace("\0", " ") for text in sentences),  # else it is skipped
+            model_writer=model,
+            model_type=config.kind.name,
+            vocab_size=config.vocab_size,
+            character_coverage=config.character_coverage,
+            byte_fallback=True,
+            normalization_rule_name="nmt_nfkc",
+            pad_id=PAD_ID,
+            unk_id=UNK_ID,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            max_sentence_length=2**30,  # bytes; longer sentences are silently left out
+            num_threads=4,  # fixed: the sums, and with them the model, depend on it
+            minloglevel=3,
+        )
+    except RuntimeError as error:
+        raise ValueError(_explain(str(error), config)) from None
+    return model.getvalue()
+
+
+def _explain(message: str, config: TokenizerConfig) -> str:
+    asked = f"tokenizer.vocab_size={config.vocab_size}"
+    if largest := re.search(r"value <= (\d+)", message):
+        size = largest.group(1)
+        return (
+            f"{asked} is more than the training text can fill: the largest that works is {size}; "
+            f"set tokenizer.vocab_size={size}, or give more text"
+        )
+    if required := re.search(r"required_chars\. \d+ vs (\d+)", message):
+        size = required.group(1)
+        return (
+            f"{asked} does not hold every character of the training text: the smallest that works "
+            f"is {size}; set tokenizer.vocab_size={size} or more, or "
+            "tokenizer.character_coverage=0.9995"
+        )
+    if "sentences_.empty()" in message or "all_chars_count" in message:
+        return "the training split holds no text to learn a vocabulary from"
+    return f"sentencepiece could not train with {asked}: {message}"
+
+
+def _sample_lines(sentences: Iterable[str]) -> list[str]:
+    """Take all sentences, or of very many a uniform sample that is always the same (reservoir)."""
+    lines: Iterator[str] = (_valid(text) for text in sentences)
+    kept = list(islice(lines, MAX_TRAINING_SENTENCES))
+    rng = random.Random(0)
+    for index, line in enumerate(lines, start=len(kept)):
+        place = rng.randrange(index + 1)
+        if place < len(kept):
+            kept[place] = line
+    return kept
+
+
+def _key(sentences: list[str], config: TokenizerConfig) -> str:
+    options = to_plain(config)
+    for name in ("joint", "sample_nbest", "sample_alpha"):  # they do not change the model
+        del options[name]
+    digest = hashlib.blake2b(digest_size=16)
+    for text in chain([sentencepiece.__version__, repr(sorted(options.items()))], sentences):
+        line = text.encode("utf-8")
+        digest.update(len(line).to_bytes(8, "little") + line)
+    return digest.hexdigest()
+
+
+def _default_cache_dir() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "mt" / "tokenizers"
+
+
+def _read(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(content)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def _valid(text: str) -> str:
+    """Replace lone surrogates, which no UTF-8 can spell."""
+    return _SURROGATES.sub("\ufffd", text)
