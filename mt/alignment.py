@@ -1,0 +1,126 @@
+"""From attention over subword pieces to links between words."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_WORD_START = "▁"  # sentencepiece's mark for a space before the piece
+_BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+class WordAlignment(NamedTuple):
+    """How much each target word looked at each source word.
+
+    Attributes:
+        source_words: the source text split at white space, length S.
+        target_words: the target text split at white space, length T.
+        weights: (T, S). A piece's weights on the pieces of one source word are added, then the mean
+            is taken over the pieces of the target word, so that a row sums to at most 1.
+    """
+
+    source_words: list[str]
+    target_words: list[str]
+    weights: NDArray[np.float64]
+
+    @property
+    def links(self) -> list[tuple[int, int]]:
+        """Link each target word to the source word it looked at most: (source, target), sorted."""
+        return sorted(
+            (int(row.argmax()), target) for target, row in enumerate(self.weights) if row.any()
+        )
+
+
+def align_words(
+    source: str,
+    target: str,
+    *,
+    source_tokens: Sequence[str],
+    target_tokens: Sequence[str],
+    weights: Sequence[Sequence[float]],
+) -> WordAlignment:
+    """Add up attention between pieces into attention between words.
+
+    Args:
+        source: the source text.
+        target: the target text.
+        source_tokens: the pieces of the source, as sentencepiece writes them.
+        target_tokens: the pieces of the target.
+        weights: one row a target piece, one column a source piece, without the end-of-sentence
+            symbols.
+
+    Raises:
+        ValueError: the weights do not have one row a target piece and one column a source piece.
+    """
+    expected = (len(target_tokens), len(source_tokens))
+    matrix = np.asarray(weights, dtype=np.float64)
+    if matrix.size == 0 and 0 in expected:
+        matrix = matrix.reshape(expected)
+    if matrix.shape != expected:
+        raise ValueError(
+            f"the attention weights have shape {matrix.shape}; accepted is {expected}: "
+            "a row for each target piece, a column for each source piece"
+        )
+    source_words, target_words = source.split(), target.split()
+    columns = _membership(word_of_piece(source_tokens, source), len(source_words))
+    rows = _membership(word_of_piece(target_tokens, target), len(target_words))
+    pieces_in_word = np.maximum(rows.sum(axis=0), 1)[:, None]
+    return WordAlignment(source_words, target_words, rows.T @ matrix @ columns / pieces_in_word)
+
+
+def pharaoh(links: Sequence[tuple[int, int]]) -> str:
+    """Write links as `0-0 1-2`: source word, hyphen, target word, counted from 0.
+
+    >>> pharaoh([(0, 0), (1, 2)])
+    '0-0 1-2'
+    """
+    return " ".join(f"{source}-{target}" for source, target in links)
+
+
+def word_of_piece(pieces: Sequence[str], text: str) -> list[int | None]:
+    """Find the index in `text.split()` of each piece's word; None for a piece that is only a space.
+
+    The pieces hold the text after sentencepiece's normalisation, which can split a word (a
+    zero-width space becomes a space) or join two (control characters vanish). Where the number of
+    words differs for that reason, a piece goes to the word at the same share of the way through the
+    text.
+    """
+    chunks = [_piece_bytes(piece) for piece in pieces]
+    text_words = [len(word.encode("utf-8", "replace")) for word in text.split()]
+    words = list(re.finditer(rb"\S+", b"".join(chunks)))
+    if not text_words or not words:
+        return [None] * len(pieces)
+    starts = [word.start() for word in words]
+    if len(words) == len(text_words):
+        targets = np.arange(len(words))
+    else:
+        sizes = np.array([len(word.group()) for word in words])
+        middles = (np.cumsum(sizes) - sizes / 2) / sizes.sum() * sum(text_words)
+        targets = np.searchsorted(np.cumsum(text_words), middles, side="right")
+    found: list[int | None] = []
+    position = 0
+    for chunk in chunks:
+        stripped = chunk.lstrip()
+        first = position + len(chunk) - len(stripped)
+        word = int(np.searchsorted(starts, first, side="right")) - 1
+        found.append(int(targets[word]) if stripped else None)
+        position += len(chunk)
+    return found
+
+
+def _piece_bytes(piece: str) -> bytes:
+    byte = _BYTE_PIECE.fullmatch(piece)
+    if byte:
+        return bytes([int(byte.group(1), 16)])
+    return piece.replace(_WORD_START, " ").encode("utf-8", "replace")
+
+
+def _membership(words: Sequence[int | None], n_words: int) -> NDArray[np.float64]:
+    """Build the (pieces, words) matrix that is 1 where the piece belongs to the word."""
+    member = np.zeros((len(words), n_words))
+    for piece, word in enumerate(words):
+        if word is not None:
+            member[piece, word] = 1.0
+    return member

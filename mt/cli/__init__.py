@@ -1,0 +1,1 @@
+"""The commands: the only place for argparse, Hydra, print and exit codes."""

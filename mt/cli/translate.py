@@ -1,0 +1,156 @@
+"""`mt-translate RUN`: a prompt on a terminal, a filter in a pipe."""
+
+import argparse
+import logging
+import math
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
+    from mt.translator import Translator
+
+PROG = "mt-translate"
+_USAGE_ERROR, _FAILURE = 2, 1
+_EXAMPLES = """\
+on a terminal it is a prompt; in a pipe a filter, one line out per line in:
+
+  mt-translate runs/phrasebook
+  mt-translate runs/phrasebook < in.txt > out.txt
+  mt-translate runs/phrasebook --n-best 3 --beam-size 8 < in.txt    # id ||| text ||| score
+  mt-translate runs/phrasebook --scores --alignments < in.txt       # text TAB score TAB 0-0 1-2
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, 1 on failure, 130 after Ctrl-C; exit with 2 on wrong usage."""
+    arguments = _parse(argv)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"{PROG}: %(message)s")
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader has left, as `head` does. Python would complain when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        return _fail("out of memory: lower --batch-size or --beam-size")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from mt.cli.filter import SearchOptions, translate_stream
+    from mt.cli.render import OutputFormat
+
+    translator = _load(arguments)
+    form = OutputFormat(
+        json=arguments.format == "json",
+        n_best=arguments.n_best,
+        scores=arguments.scores,
+        alignments=arguments.alignments,
+    )
+    options = SearchOptions(arguments.beam_size, arguments.length_penalty, arguments.batch_size)
+    if os.isatty(0) and os.isatty(1):
+        from mt.cli.prompt import Prompt, run_prompt
+
+        run_prompt(Prompt(translator, form=form, options=options))
+    else:
+        translate_stream(
+            translator, descriptor=0, output=sys.stdout.buffer, form=form, options=options
+        )
+    return 0
+
+
+def _load(arguments: argparse.Namespace) -> "Translator":
+    from pathlib import Path
+
+    import torch
+    from mt.checkpoint import RunDirectory
+
+    from mt.config import DecoderKind
+    from mt.translator import Translator
+
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    config = RunDirectory.open(Path(arguments.run)).load_config()
+    if arguments.alignments and config.model.decoder is DecoderKind.fixed_context:
+        raise ValueError(
+            f"{arguments.run} has no attention (model.decoder=fixed_context), so it has no "
+            "alignments: leave --alignments out, or take a run with model.decoder=attention"
+        )
+    return Translator.from_run(
+        arguments.run, checkpoint=arguments.checkpoint, device=arguments.device
+    )
+
+
+def _fail(message: str) -> int:
+    print(f"{PROG}: error: {' '.join(message.split())}", file=sys.stderr)
+    return _FAILURE
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=PROG,
+        description="Translate with a trained run, from standard input to standard output.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="the run directory that mt-train wrote")
+    add(
+        "--beam-size",
+        type=_count,
+        metavar="N",
+        help="hypotheses kept; 1 is greedy (default: the run's)",
+    )
+    add("--n-best", type=_count, default=1, metavar="N", help="translations per line (default: 1)")
+    add(
+        "--length-penalty",
+        type=_penalty,
+        metavar="A",
+        help="0 favours short ones (default: the run's)",
+    )
+    add("--batch-size", type=_count, metavar="N", help="sentences at once (default: the run's)")
+    add("--threads", type=_count, metavar="N", help="CPU threads (default: torch's choice)")
+    add("--scores", action="store_true", help="add the score, after a tab")
+    add("--alignments", action="store_true", help="add word links, source-target, after a tab")
+    add("--format", choices=("text", "json"), default="text", help="json: one object per line")
+    add("--checkpoint", default="best", metavar="best|last|averaged|FILE", help="(default: best)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    arguments = parser.parse_args(argv)
+    if arguments.beam_size is not None and arguments.n_best > arguments.beam_size:
+        parser.error(
+            f"--n-best {arguments.n_best} needs --beam-size {arguments.n_best} or more, "
+            f"not {arguments.beam_size}"
+        )
+    return arguments
+
+
+def _count(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: accepted is a whole number from 1 on")
+    return value
+
+
+def _penalty(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: accepted is a number, 0 or more")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""Translate text with a trained run: the public Python API.
+
+from mt import Translator
+
+translator = Translator.from_run("runs/multi30k_en_de")
+for translation in translator.translate(["A man sleeps.", "Two dogs play."]):
+    print(translation.text, translation.score, translation.words().links)
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+import torch
+from mt.checkpoint import RunDirectory
+
+from mt.alignment import WordAlignment, align_words
+from mt.config import SearchConfig
+from mt.data.tokenizer import TokenizerPair
+from mt.decoding import search_ids
+from mt.models.seq2seq import Seq2Seq
+from mt.search import Hypothesis
+
+MAX_SOURCE_PIECES = 1000  # what follows in a longer source is cut off: time and memory grow with it
+_EXCERPT = 40  # characters of a sentence that a warning quotes
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translation of one sentence.
+
+    Attributes:
+        source: the text that was translated; shorter than what was given where that exceeds
+            `MAX_SOURCE_PIECES`.
+        text: the translation, plain text without line breaks; empty for a blank source.
+        score: length-normalised log-probability (nats) by which the search ranks; 0 for a blank
+            source.
+        log_prob: log-probability (nats) of the pieces and the end of the sentence.
+        tokens: the pieces of the translation, length T.
+        source_tokens: the pieces of the source, length S.
+        alignment: (T, S) attention weights, the end-of-sentence row and column cut off; None
+            without attention.
+    """
+
+    source: str
+    text: str
+    score: float
+    log_prob: float
+    tokens: list[str]
+    source_tokens: list[str]
+    alignment: list[list[float]] | None
+
+    def words(self) -> WordAlignment | None:
+        """Return the attention between words; None without attention."""
+        if self.alignment is None:
+            return None
+        return align_words(
+            self.source,
+            self.text,
+            source_tokens=self.source_tokens,
+            target_tokens=self.tokens,
+            weights=self.alignment,
+        )
+
+
+@dataclass(frozen=True)
+class _Source:
+    text: str
+    ids: list[int]
+
+
+class Translator:
+    """A model, its tokenizers and its search, from text to text.
+
+    >>> translator = Translator.from_run("runs/multi30k_en_de")             # doctest: +SKIP
+    >>> translator.translate(["A man sleeps."])[0].text                      # doctest: +SKIP
+    'Ein Mann schläft.'
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        tokenizers: TokenizerPair,
+        *,
+        search: SearchConfig,
+        device: str = "cpu",
+    ) -> None:
+        """Keep the parts. `model` is in eval mode and on `device`."""
+        self.model = model
+        self.tokenizers = tokenizers
+        self.search = search
+        self.device = device
+
+    @classmethod
+    def from_run(
+        cls, path: str | PathLike[str], *, checkpoint: str = "best", device: str = "auto"
+    ) -> "Translator":
+        """Load what a training left in a run directory.
+
+        Args:
+            path: the run directory.
+            checkpoint: best, last, averaged, or a checkpoint file.
+            device: cpu, cuda, or auto, which takes CUDA where there is one.
+
+        Raises:
+            FileNotFoundError: no run or no such checkpoint there.
+            ValueError: a file that is not what it should be, or a device that this machine does not
+                have.
+        """
+        place = _resolve_device(device)
+        run = RunDirectory.open(Path(path))
+        search = run.load_config().search
+        model = run.load_model(checkpoint, device=place).model
+        return cls(model, run.load_tokenizers(), search=search, device=place)
+
+    def translate(
+        self,
+        sentences: Sequence[str],
+        *,
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        batch_size: int | None = None,
+    ) -> list[Translation]:
+        """Translate each sentence; the result has the same order and length.
+
+        A blank sentence gives a blank translation and never reaches the model. A source of more
+        than `MAX_SOURCE_PIECES` pieces is cut there, with a logged warning. An option left at None
+        is the run's own.
+
+        Raises:
+            ValueError: `sentences` is one string, or an option is out of its range.
+        """
+        best = self.translate_n_best(
+            sentences,
+            n_best=1,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            batch_size=batch_size,
+        )
+        return [translations[0] for translations in best]
+
+    def translate_n_best(
+        self,
+        sentences: Sequence[str],
+        *,
+        n_best: int,
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        batch_size: int | None = None,
+    ) -> list[list[Translation]]:
+        """Translate each sentence in up to `n_best` ways, the best first.
+
+        Where `beam_size` is None the run's own beam is used, widened to `n_best` where that is
+        more. See `translate` for the rest.
+
+        Raises:
+            ValueError: `sentences` is one string, or an option is out of its range.
+        """
+        if isinstance(sentences, str):
+            raise ValueError(
+                f"sentences={sentences[:_EXCERPT]!r} is one string; accepted is a list of them: "
+                "write [sentence]"
+            )
+        search = self._search(
+            n_best, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
+        )
+        sources = self._read(sentences)
+        found = iter(
+            search_ids(
+                self.model,
+                [source.ids for source in sources if source.ids],
+                search,
+                n_best=n_best,
+                device=self.device,
+            )
+        )
+        return [
+            [self._translation(source, hypothesis) for hypothesis in next(found)]
+            if source.ids
+            else [Translation(source.text, "", 0.0, 0.0, [], [], [])]
+            for source in sources
+        ]
+
+    def _search(
+        self,
+        n_best: int,
+        *,
+        beam_size: int | None,
+        length_penalty: float | None,
+        batch_size: int | None,
+    ) -> SearchConfig:
+        own = self.search
+        if n_best < 1:
+            raise ValueError(f"n_best={n_best}: accepted is 1 or more")
+        if beam_size is not None and n_best > beam_size > 0:
+            raise ValueError(
+                f"n_best={n_best} needs a beam of {n_best} or more, but beam_size={beam_size}: "
+                "raise it, or leave it out"
+            )
+        return replace(
+            own,
+            beam_size=max(own.beam_size, n_best) if beam_size is None else beam_size,
+            length_penalty=own.length_penalty if length_penalty is None else length_penalty,
+            batch_size=own.batch_size if batch_size is None else batch_size,
+        )
+
+    def _read(self, sentences: Sequence[str]) -> list[_Source]:
+        """Encode the sentences, cut where they are too long."""
+        # A terminal hands on bytes that are no UTF-8 as lone surrogates, which nothing can print.
+        texts = [sentence.encode("utf-8", "replace").decode("utf-8") for sentence in sentences]
+        sources = []
+        for text, ids in zip(texts, self.tokenizers.src.encode(texts), strict=True):
+            if len(ids) > MAX_SOURCE_PIECES:
+                _log.warning(
+                    "a sentence of %d pieces is cut to its first %d; split it to get the rest: %r",
+                    len(ids),
+                    MAX_SOURCE_PIECES,
+                    text[:_EXCERPT],
+                )
+                ids = ids[:MAX_SOURCE_PIECES]
+                text = self.tokenizers.src.decode(ids)
+            sources.append(_Source(text, ids))
+        return sources
+
+    def _translation(self, source: _Source, hypothesis: Hypothesis) -> Translation:
+        weights = hypothesis.alignment
+        return Translation(
+            source=source.text,
+            text=self.tokenizers.tgt.decode(hypothesis.tokens),
+            score=hypothesis.score,
+            log_prob=hypothesis.log_prob,
+            tokens=self.tokenizers.tgt.pieces(hypothesis.tokens),
+            source_tokens=self.tokenizers.src.pieces(source.ids),
+            alignment=None if weights is None else weights[:-1, :-1].tolist(),
+        )
+
+
+def _resolve_device(device: str) -> str:
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device={device}: accepted is auto, cpu or cuda")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise ValueError("device=cuda: no usable CUDA device on this machine; take auto or cpu")
+    return "cuda" if available and device != "cpu" else "cpu"
