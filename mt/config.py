@@ -89,6 +89,13 @@ class Device(Enum):
     cuda = "cuda"
 
 
+class Keep(Enum):
+    """Which checkpoints are kept beside last.pt and best.pt."""
+
+    last = "last"  # the most recent
+    best = "best"  # the best by trainer.metric
+
+
 class Metric(Enum):
     """What chooses the best checkpoint and stops early."""
 
@@ -301,23 +308,21 @@ class TrainerConfig:
     device: Device = Device.auto
     threads: int | None = None  # CPU threads; None: torch's own choice
     validate_every: int | None = None  # updates; None: once an epoch
-    bleu_after: float = (
-        0.0  # the share of all updates before which validation skips the search (no BLEU)
-    )
+    validation_beam_size: int = 1  # beam of the search that gives valid/bleu
     metric: Metric = Metric.bleu  # chooses the best checkpoint and stops early
     patience: int | None = None  # validations without progress before stopping; None: never
-    keep: int = 3  # recent checkpoints kept beside last.pt and best.pt
-    average: int = 0  # write averaged.pt from this many of the kept checkpoints at the end; 0: none
+    keep: int = 3  # checkpoints kept beside last.pt and best.pt
+    keep_by: Keep = Keep.last  # which ones
+    average: bool = False  # at the end, write the mean of the kept checkpoints as averaged.pt
     ema_decay: float = (
         0.0  # validate and save as best an exponential moving average of the parameters; 0: off
     )
-    log_every: int = 20  # updates between two lines of train/ scalars
     samples: int = (
         4  # fixed validation sentences whose translation and attention picture go to TensorBoard
     )
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_tokens", "accumulate", "log_every"):
+        for name in ("max_epochs", "batch_tokens", "accumulate", "validation_beam_size"):
             _require_positive(f"trainer.{name}", getattr(self, name))
         for name in ("max_steps", "threads", "validate_every", "patience"):
             value = getattr(self, name)
@@ -328,14 +333,13 @@ class TrainerConfig:
                 "a number greater than 0, or null",
             )
         _require_fraction("trainer.ema_decay", self.ema_decay)
-        _require_fraction("trainer.bleu_after", self.bleu_after)
         _require(self.keep >= 0, "trainer.keep", self.keep, "0 or more")
         _require(self.samples >= 0, "trainer.samples", self.samples, "0 or more")
         _require(
-            0 <= self.average <= self.keep,
-            "trainer.average",
-            self.average,
-            f"0 up to trainer.keep ({self.keep})",
+            self.keep > 0 or not self.average,
+            "trainer.keep",
+            self.keep,
+            "1 or more with trainer.average=true",
         )
 
 

@@ -1,0 +1,183 @@
+"""The run directory: what training leaves behind, and the only thing that the other commands need."""
+
+import json
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mt.config import Config, to_plain
+from mt.data.tokenizer import TokenizerPair
+from mt.models.seq2seq import Seq2Seq, build_model
+
+FORMAT = "mt checkpoint 1"
+
+
+class LoadedModel(NamedTuple):
+    """A model read from a run, in evaluation mode, with the update that it is from."""
+
+    model: Seq2Seq
+    step: int
+    checkpoint: Path
+
+
+class RunDirectory:
+    """Paths, configuration, tokenizers, checkpoints and metrics of one training run."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_path = self.path / "config.yaml"
+        self.checkpoints = self.path / "checkpoints"
+        self.hypotheses = self.path / "hypotheses"
+        self.tensorboard = self.path / "tensorboard"
+        self.metrics_path = self.path / "metrics.jsonl"
+
+    @classmethod
+    def create(cls, config: Config) -> "RunDirectory":
+        """Make a new run directory and write the resolved configuration into it.
+
+        Raises:
+            FileExistsError: There is something at that path already.
+        """
+        run = cls(config.run)
+        if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+            raise FileExistsError(
+                f"{run.path} exists already and is not overwritten: go on with it by run={run.path} resume=true, or choose "
+                "another directory by run=DIR"
+            )
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
+        run.config_path.write_text(text, encoding="utf-8")
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunDirectory":
+        """Open an existing run directory.
+
+        Raises:
+            FileNotFoundError: There is no run at that path.
+        """
+        run = cls(path)
+        if not run.config_path.is_file():
+            reason = "has no config.yaml" if run.path.is_dir() else "does not exist"
+            raise FileNotFoundError(
+                f"{run.path} is not a run directory: it {reason}. Give the directory that mt-train printed as 'run'"
+            )
+        return run
+
+    def load_config(self) -> Config:
+        """Read `config.yaml` back into dataclasses.
+
+        Raises:
+            ValueError: The file is not a configuration of this version.
+        """
+        try:
+            merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(self.config_path))
+            config = OmegaConf.to_object(merged)
+        except (OmegaConfBaseException, yaml.YAMLError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"{self.config_path} cannot be read as a configuration: {reason}"
+            ) from error
+        if not isinstance(config, Config):
+            raise ValueError(f"{self.config_path} cannot be read as a configuration: it is empty")
+        return config
+
+    def load_tokenizers(self) -> TokenizerPair:
+        """Read the tokenizers that the run was trained with."""
+        return TokenizerPair.load(self.path)
+
+    def load_model(self, which: str = "best", device: torch.device | str = "cpu") -> LoadedModel:
+        """Build the run's model and fill it from a checkpoint: `best`, `last`, `averaged` or a file's path.
+
+        Raises:
+            FileNotFoundError: There is no such checkpoint.
+            ValueError: The file is no checkpoint, is damaged, or belongs to another model.
+        """
+        path = self.checkpoint_path(which)
+        saved = load_checkpoint(path)
+        tokenizers = self.load_tokenizers()
+        model = build_model(
+            self.load_config().model,
+            src_vocab_size=tokenizers.src.vocab_size,
+            tgt_vocab_size=tokenizers.tgt.vocab_size,
+        )
+        try:
+            model.load_state_dict(saved["model"])
+        except RuntimeError as error:
+            raise ValueError(
+                f"{path} holds the parameters of another model than {self.config_path} describes: take a checkpoint of this run"
+            ) from error
+        return LoadedModel(model.to(device).eval(), int(saved["step"]), path)
+
+    def checkpoint_path(self, which: str) -> Path:
+        """Return the file of a named checkpoint, or the path itself.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        named = self.checkpoints / f"{which}.pt"
+        path = named if which in ("best", "last", "averaged") else Path(which)
+        if not path.is_file():
+            present = ", ".join(sorted(p.stem for p in self.checkpoints.glob("*.pt"))) or "none yet"
+            raise FileNotFoundError(
+                f"there is no checkpoint {path}: accepted is best, last, averaged or a file; {self.path} has: {present}"
+            )
+        return path
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Read the events of `metrics.jsonl`; a last line cut off by a crash is left out."""
+        if not self.metrics_path.is_file():
+            return []
+        lines = self.metrics_path.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1]]
+
+
+def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint so that a crash leaves either the old file or the new one, never half of one."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; nothing in the file can run code.
+
+    Raises:
+        ValueError: The file is damaged or was not written by mt.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{path} cannot be read: it is cut short, damaged or not a checkpoint ({path.stat().st_size:,} bytes). Use another "
+            "checkpoint of the run"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} is a file of PyTorch, but not a checkpoint of mt ({FORMAT!r} is missing)"
+        )
+    return content
+
+
+def average_checkpoints(paths: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """Return the mean of the parameters of several checkpoints; Vaswani et al. 2017, 6.1."""
+    models = [load_checkpoint(path)["model"] for path in paths]
+    return {
+        name: torch.stack([model[name].float() for model in models]).mean(dim=0).to(first.dtype)
+        for name, first in models[0].items()
+    }

@@ -1,0 +1,82 @@
+"""A model applied to many sentences: sorted by length, batched, searched or scored, and put back in order."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch.nn import functional as F
+
+from mt.config import SearchConfig
+from mt.data.batching import Pair, collate, collate_sources
+from mt.data.tokenizer import PAD_ID
+from mt.models.seq2seq import Seq2Seq
+from mt.search import Hypothesis, beam_search
+
+
+def search_ids(
+    model: Seq2Seq,
+    sources: Sequence[list[int]],
+    search: SearchConfig,
+    *,
+    n_best: int = 1,
+    device: torch.device | str = "cpu",
+) -> list[list[Hypothesis]]:
+    """Translate sources, given as ids without EOS; the answers stand in the order of the sources.
+
+    A translation has at most `max_length_ratio` times its own source's pieces, plus `max_length_offset`, whatever else is in
+    the batch.
+    """
+    found: list[list[Hypothesis]] = [[] for _ in sources]
+    for rows in _by_length([len(source) for source in sources], search.batch_size):
+        src, src_lengths = collate_sources([sources[row] for row in rows])
+        limits = [
+            int(search.max_length_ratio * len(sources[row])) + search.max_length_offset
+            for row in rows
+        ]
+        with torch.no_grad():
+            hypotheses = beam_search(
+                model.step,
+                model.start(src.to(device), src_lengths),
+                beam_size=search.beam_size,
+                max_length=torch.tensor(limits, device=device),
+                length_penalty=search.length_penalty,
+                n_best=n_best,
+            )
+        for row, length, answers in zip(rows, src_lengths.tolist(), hypotheses, strict=True):
+            found[row] = [_trim(answer, length) for answer in answers]
+    return found
+
+
+def score_ids(
+    model: Seq2Seq,
+    pairs: Sequence[Pair],
+    *,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+) -> list[float]:
+    """Return the teacher-forced log-probability of every target, EOS included, in nats."""
+    scores = [0.0] * len(pairs)
+    for rows in _by_length([max(len(p.src), len(p.tgt)) for p in pairs], batch_size):
+        batch = collate([pairs[row] for row in rows]).to(device)
+        with torch.no_grad():
+            features, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
+            logits = model.output_layer(features).float()
+        losses = F.cross_entropy(
+            logits.transpose(1, 2), batch.tgt_out, reduction="none", ignore_index=PAD_ID
+        ).sum(dim=1)
+        for row, loss in zip(rows, losses.tolist(), strict=True):
+            scores[row] = -loss
+    return scores
+
+
+def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Yield row numbers in batches of similar length, the longest first."""
+    order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def _trim(hypothesis: Hypothesis, source_length: int) -> Hypothesis:
+    """Cut the columns of the alignment that belong to the batch's padding."""
+    if hypothesis.alignment is None:
+        return hypothesis
+    return hypothesis._replace(alignment=hypothesis.alignment[:, :source_length].cpu())

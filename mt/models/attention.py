@@ -1,0 +1,144 @@
+"""Attention: five score functions and the masked, weighted sum that they share."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mt.config import ScoreKind
+
+
+class Memory(NamedTuple):
+    """The source sentences as a decoder sees them.
+
+    Attributes:
+        states: Encoder states, (B, S, M).
+        keys: The states as the score function wants them, projected once, (B, S, A).
+        mask: True where there is a real token, (B, S).
+    """
+
+    states: Float[Tensor, "B S M"]
+    keys: Float[Tensor, "B S A"]
+    mask: Bool[Tensor, "B S"]
+
+    def select(self, rows: Tensor) -> "Memory":
+        """Return the memory of the given sentences, in that order."""
+        return Memory(self.states[rows], self.keys[rows], self.mask[rows])
+
+
+class Attended(NamedTuple):
+    """What attention returns: context (B, T, M) and weights (B, T, S)."""
+
+    context: Float[Tensor, "B T M"]
+    weights: Float[Tensor, "B T S"]
+
+
+class AdditiveScore(nn.Module):
+    """score(q, s) = vᵀ tanh(W q + U s); Bahdanau et al. 2015, A.1.2."""
+
+    def __init__(self, *, query_size: int, memory_size: int, attention_size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_size, attention_size, bias=False)  # W
+        self.key = nn.Linear(memory_size, attention_size)  # U
+        self.energy = nn.Linear(attention_size, 1, bias=False)  # v
+
+    def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S A"]:
+        """Return U s."""
+        return self.key(states)
+
+    def forward(
+        self, query: Float[Tensor, "B T H"], keys: Float[Tensor, "B S A"]
+    ) -> Float[Tensor, "B T S"]:
+        """Score every query against every key."""
+        hidden = torch.tanh(self.query(query).unsqueeze(2) + keys.unsqueeze(1))  # (B, T, S, A)
+        return self.energy(hidden).squeeze(-1)
+
+
+class DotScore(nn.Module):
+    """score(q, s) = qᵀ s; Luong et al. 2015, eq. 8 (dot).
+
+    With `scale`, divided by √M (Vaswani et al. 2017, eq. 1); with `squash`, passed through tanh, so that every score lies
+    between -1 and 1 before the softmax.
+    """
+
+    def __init__(self, *, scale: float = 1.0, squash: bool = False) -> None:
+        super().__init__()
+        self.scale = scale
+        self.squash = squash
+
+    def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S M"]:
+        """Return the states as they are."""
+        return states
+
+    def forward(
+        self, query: Float[Tensor, "B T M"], keys: Float[Tensor, "B S M"]
+    ) -> Float[Tensor, "B T S"]:
+        """Score every query against every key."""
+        scores = torch.bmm(query, keys.transpose(1, 2)) * self.scale
+        return torch.tanh(scores) if self.squash else scores
+
+
+class GeneralScore(nn.Module):
+    """score(q, s) = qᵀ W s; Luong et al. 2015, eq. 8 (general)."""
+
+    def __init__(self, *, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.key = nn.Linear(memory_size, query_size, bias=False)  # W
+
+    def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S H"]:
+        """Return W s."""
+        return self.key(states)
+
+    def forward(
+        self, query: Float[Tensor, "B T H"], keys: Float[Tensor, "B S H"]
+    ) -> Float[Tensor, "B T S"]:
+        """Score every query against every key."""
+        return torch.bmm(query, keys.transpose(1, 2))
+
+
+def build_score(
+    kind: ScoreKind, *, query_size: int, memory_size: int, attention_size: int
+) -> AdditiveScore | DotScore | GeneralScore:
+    """Build the score function of this kind.
+
+    Raises:
+        ValueError: A dot product of two widths that differ.
+    """
+    if kind is ScoreKind.additive:
+        return AdditiveScore(
+            query_size=query_size, memory_size=memory_size, attention_size=attention_size
+        )
+    if kind is ScoreKind.general:
+        return GeneralScore(query_size=query_size, memory_size=memory_size)
+    if query_size != memory_size:
+        raise ValueError(
+            f"model.score={kind.name} needs decoder states and encoder states of one width, but "
+            f"model.decoder_size is {query_size} and twice model.encoder_size is {memory_size}: make them equal, or use "
+            "model.score=general or model.score=additive"
+        )
+    scale = 1 / math.sqrt(memory_size) if kind is ScoreKind.scaled_dot else 1.0
+    return DotScore(scale=scale, squash=kind is ScoreKind.tanh_dot)
+
+
+class Attention(nn.Module):
+    """weights = softmax over real positions of score(q, sⱼ); context = Σⱼ weightsⱼ sⱼ.
+
+    Bahdanau et al. 2015, eq. 5-6. One query or a whole sequence of them: the time axis T of the query is free.
+    """
+
+    def __init__(self, score: AdditiveScore | DotScore | GeneralScore) -> None:
+        super().__init__()
+        self.score = score
+
+    def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S A"]:
+        """Return what of the score depends on the source alone."""
+        return self.score.project(states)
+
+    def forward(self, query: Float[Tensor, "B T H"], memory: Memory) -> Attended:
+        """Look at the source once for every query."""
+        scores = self.score(query, memory.keys).float()  # a softmax in bf16 is too coarse
+        scores = scores.masked_fill(~memory.mask.unsqueeze(1), float("-inf"))
+        weights = torch.softmax(scores, dim=-1)
+        return Attended(torch.bmm(weights.to(memory.states.dtype), memory.states), weights)

@@ -1,0 +1,266 @@
+"""The two decoders: with attention, and with one fixed vector for the whole source (the baseline).
+
+Both answer to the same methods, so that training and search need not know which one they drive.
+"""
+
+from typing import NamedTuple, Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mt.models.attention import Attention, Memory
+from mt.models.embedding import Embedding
+from mt.models.recurrence import gru_step
+
+
+class DecoderState(NamedTuple):
+    """All that a decoder carries from one step to the next.
+
+    Attributes:
+        hidden: GRU states, (L, N, H).
+        feed: A vector of the source that enters the next step, (N, M): the last context under input feeding, the fixed vector
+            of the baseline; None where nothing enters.
+    """
+
+    hidden: Float[Tensor, "L N H"]
+    feed: Float[Tensor, "N M"] | None
+
+    def select(self, rows: Tensor) -> "DecoderState":
+        """Return the state of the given rows, in that order."""
+        return DecoderState(self.hidden[:, rows], None if self.feed is None else self.feed[rows])
+
+
+class Decoded(NamedTuple):
+    """Features for the output layer (B, T, E) and attention weights (B, T, S), None without attention."""
+
+    features: Float[Tensor, "B T E"]
+    weights: Float[Tensor, "B T S"] | None
+
+
+class DecoderStep(NamedTuple):
+    """Features (N, E), weights (N, S) or None, and the state for the next step."""
+
+    features: Float[Tensor, "N E"]
+    weights: Float[Tensor, "N S"] | None
+    state: DecoderState
+
+
+class Decoder(Protocol):
+    """What training and search ask of a decoder."""
+
+    def project(self, states: Tensor) -> Tensor:
+        """Compute once a sentence what every step needs: the keys (B, S, A)."""
+        ...
+
+    def initial_state(self, summary: Tensor) -> DecoderState:
+        """Start from the encoder's summary (B, M)."""
+        ...
+
+    def forward(self, tgt_in: Tensor, state: DecoderState, memory: Memory) -> Decoded:
+        """Read a whole target (B, T), teacher-forced."""
+        ...
+
+    def step(self, token: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
+        """Read one token a row (N,); N is a multiple of the memory's B."""
+        ...
+
+
+class Bridge(nn.Module):
+    """Initial decoder states from the encoder's summary: tanh(W summary); Bahdanau et al. 2015, A.2.2."""
+
+    def __init__(self, memory_size: int, *, size: int, layers: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.linear = nn.Linear(memory_size, layers * size)
+
+    def forward(self, summary: Float[Tensor, "B M"]) -> Float[Tensor, "L B H"]:
+        """Return one initial state a layer."""
+        hidden = torch.tanh(self.linear(summary))
+        return hidden.unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()
+
+
+class Readout(nn.Module):
+    """features = dropout(tanh(W [state; context; embedding])): the deep output of Bahdanau et al. 2015, A.2.2, with tanh."""
+
+    def __init__(self, input_size: int, size: int, *, dropout: float, layer_norm: bool) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size, size)
+        self.norm = nn.LayerNorm(size) if layer_norm else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Combine vectors of equal leading shape into features of the output layer's width."""
+        return self.dropout(torch.tanh(self.norm(self.linear(torch.cat(inputs, dim=-1)))))
+
+
+class AttentionDecoder(nn.Module):
+    """s_t = GRU(s_{t-1}, [y_{t-1}; c_{t-1}]), c_t = attention(s_t), features from [s_t; c_t; y_{t-1}].
+
+    Luong et al. 2015, 3.1 and 3.3, with the readout of Bahdanau et al. Without input feeding c_{t-1} does not enter the
+    recurrence, which then runs over the whole target at once and attends at all steps in parallel.
+    """
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        attention: Attention,
+        *,
+        embedding_size: int,
+        memory_size: int,
+        size: int,
+        layers: int,
+        input_feeding: bool,
+        state_dropout: float,
+        output_dropout: float,
+        layer_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.attention = attention
+        self.input_feeding = input_feeding
+        self.memory_size = memory_size
+        self.recurrence = nn.GRU(
+            embedding_size + (memory_size if input_feeding else 0),
+            size,
+            layers,
+            batch_first=True,
+            dropout=state_dropout if layers > 1 else 0.0,
+        )
+        self.bridge = Bridge(memory_size, size=size, layers=layers)
+        self.readout = Readout(
+            size + memory_size + embedding_size,
+            embedding_size,
+            dropout=output_dropout,
+            layer_norm=layer_norm,
+        )
+
+    def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S A"]:
+        """Compute the attention keys, once a sentence."""
+        return self.attention.project(states)
+
+    def initial_state(self, summary: Float[Tensor, "B M"]) -> DecoderState:
+        """Start from the bridge; nothing has been attended to yet."""
+        feed = torch.zeros_like(summary) if self.input_feeding else None
+        return DecoderState(self.bridge(summary), feed)
+
+    def forward(self, tgt_in: Int[Tensor, "B T"], state: DecoderState, memory: Memory) -> Decoded:
+        """Read a whole target, teacher-forced."""
+        embedded = self.embedding(tgt_in)
+        if state.feed is None:
+            states, _ = self.recurrence(embedded, state.hidden.to(embedded.dtype))
+            context, weights = self.attention(states, memory)
+        else:
+            states, context, weights = self._unroll(embedded, state.hidden, state.feed, memory)
+        return Decoded(self.readout(states, context, embedded), weights)
+
+    def _unroll(
+        self, embedded: Tensor, hidden: Tensor, feed: Tensor, memory: Memory
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the recurrence a step at a time, since each step needs the context of the one before."""
+        width = embedded.shape[-1]
+        below = self.recurrence.weight_ih_l0
+        from_feed = below[:, width:]
+        # The part of the input product that does not wait for attention is taken for all steps at once.
+        known = F.linear(embedded, below[:, :width], self.recurrence.bias_ih_l0)
+        layers = list(hidden.unbind(0))
+        states, contexts, weights = [], [], []
+        for gates in known.unbind(1):
+            gates = gates + F.linear(feed, from_feed)
+            for layer in range(len(layers)):
+                if layer > 0:
+                    gates = self._between(layers[layer - 1], layer)
+                layers[layer] = gru_step(gates, layers[layer], self.recurrence, layer)
+            attended = self.attention(layers[-1].unsqueeze(1), memory)
+            feed = attended.context.squeeze(1)
+            states.append(layers[-1])
+            contexts.append(feed)
+            weights.append(attended.weights.squeeze(1))
+        return torch.stack(states, 1), torch.stack(contexts, 1), torch.stack(weights, 1)
+
+    def _between(self, below: Tensor, layer: int) -> Tensor:
+        """Return the input product of an upper layer, with dropout between the layers as in `nn.GRU`."""
+        dropped = F.dropout(below, self.recurrence.dropout, self.training)
+        return F.linear(
+            dropped,
+            getattr(self.recurrence, f"weight_ih_l{layer}"),
+            getattr(self.recurrence, f"bias_ih_l{layer}"),
+        )
+
+    def step(self, token: Int[Tensor, " N"], state: DecoderState, memory: Memory) -> DecoderStep:
+        """Read one token a row; rows of one sentence stand together and share its memory."""
+        embedded = self.embedding(token.unsqueeze(1)).squeeze(1)
+        inputs = embedded if state.feed is None else torch.cat([embedded, state.feed], dim=-1)
+        output, hidden = self.recurrence(inputs.unsqueeze(1), state.hidden)
+        query = output.reshape(len(memory.states), -1, output.shape[-1])  # (B, N/B, H)
+        context, weights = self.attention(query, memory)
+        context = context.reshape(len(token), -1)
+        features = self.readout(output.squeeze(1), context, embedded)
+        feed = None if state.feed is None else context
+        return DecoderStep(features, weights.reshape(len(token), -1), DecoderState(hidden, feed))
+
+
+class FixedContextDecoder(nn.Module):
+    """The baseline: s_t = GRU(s_{t-1}, [y_{t-1}; c]) with one c for the whole source, features from [s_t; c; y_{t-1}].
+
+    Cho et al. 2014, 2.2: c enters every step. With `every_step=False` c is only the initial state (Sutskever et al. 2014).
+    """
+
+    def __init__(
+        self,
+        embedding: Embedding,
+        *,
+        embedding_size: int,
+        memory_size: int,
+        size: int,
+        layers: int,
+        every_step: bool,
+        state_dropout: float,
+        output_dropout: float,
+        layer_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.every_step = every_step
+        context_size = memory_size if every_step else 0
+        self.recurrence = nn.GRU(
+            embedding_size + context_size,
+            size,
+            layers,
+            batch_first=True,
+            dropout=state_dropout if layers > 1 else 0.0,
+        )
+        self.bridge = Bridge(memory_size, size=size, layers=layers)
+        self.readout = Readout(
+            size + context_size + embedding_size,
+            embedding_size,
+            dropout=output_dropout,
+            layer_norm=layer_norm,
+        )
+
+    def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S 0"]:
+        """Return empty keys: nothing looks at the positions of the source."""
+        return states[..., :0]
+
+    def initial_state(self, summary: Float[Tensor, "B M"]) -> DecoderState:
+        """Start from the bridge, and carry the summary as the fixed vector."""
+        return DecoderState(self.bridge(summary), summary if self.every_step else None)
+
+    def forward(self, tgt_in: Int[Tensor, "B T"], state: DecoderState, memory: Memory) -> Decoded:
+        """Read a whole target, teacher-forced; the memory is not looked at."""
+        features, _ = self._read(tgt_in, state)
+        return Decoded(features, None)
+
+    def step(self, token: Int[Tensor, " N"], state: DecoderState, memory: Memory) -> DecoderStep:
+        """Read one token a row; the memory is not looked at."""
+        features, hidden = self._read(token.unsqueeze(1), state)
+        return DecoderStep(features.squeeze(1), None, DecoderState(hidden, state.feed))
+
+    def _read(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
+        embedded = self.embedding(tokens)
+        context = (
+            [] if state.feed is None else [state.feed.unsqueeze(1).expand(-1, tokens.shape[1], -1)]
+        )
+        states, hidden = self.recurrence(torch.cat([embedded, *context], dim=-1), state.hidden)
+        return self.readout(states, *context, embedded), hidden

@@ -1,0 +1,34 @@
+"""Word embeddings with two kinds of dropout."""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mt.data.tokenizer import PAD_ID
+
+
+class Embedding(nn.Module):
+    """Token vectors, scaled by √E so that a matrix shared with the output layer serves both (Vaswani et al. 2017, 3.4).
+
+    Word dropout replaces whole vectors by zero, one draw a position, made before any recurrence runs (Sennrich & Zhang 2019,
+    3.2, after Gal & Ghahramani 2016); ordinary dropout follows.
+    """
+
+    def __init__(self, vocab_size: int, size: int, *, dropout: float, word_dropout: float) -> None:
+        super().__init__()
+        self.table = nn.Embedding(vocab_size, size, padding_idx=PAD_ID)
+        nn.init.normal_(self.table.weight, std=size**-0.5)
+        with torch.no_grad():
+            self.table.weight[PAD_ID].zero_()
+        self.scale = math.sqrt(size)
+        self.dropout = nn.Dropout(dropout)
+        self.word_dropout = nn.Dropout(word_dropout)
+
+    def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
+        """Return the vectors of these tokens."""
+        vectors = self.table(tokens) * self.scale
+        if self.training and self.word_dropout.p > 0:
+            vectors = vectors * self.word_dropout(vectors.new_ones(*tokens.shape, 1))
+        return self.dropout(vectors)

@@ -1,0 +1,50 @@
+"""The encoder: a bidirectional GRU over the source."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class Encoding(NamedTuple):
+    """What the encoder returns.
+
+    Attributes:
+        states: One vector a source position, zero at padding, (B, S, M).
+        summary: The last state of each direction, side by side, (B, M).
+    """
+
+    states: Float[Tensor, "B S M"]
+    summary: Float[Tensor, "B M"]
+
+
+class GRUEncoder(nn.Module):
+    """h_j = [GRU→(x_1 … x_j) ; GRU←(x_S … x_j)]; Bahdanau et al. 2015, 3.2.
+
+    The sequences are packed: padding is never read, so no state depends on it.
+    """
+
+    def __init__(
+        self, *, input_size: int, size: int, layers: int, dropout: float, layer_norm: bool
+    ) -> None:
+        super().__init__()
+        self.recurrence = nn.GRU(
+            input_size,
+            size,
+            layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=dropout if layers > 1 else 0.0,
+        )
+        self.norm = nn.LayerNorm(2 * size) if layer_norm else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, embedded: Float[Tensor, "B S E"], lengths: Int[Tensor, " B"]) -> Encoding:
+        """Encode embedded sources; `lengths` stay on the CPU."""
+        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
+        output, final = self.recurrence(packed)  # final: (2L, B, M/2)
+        states, _ = pad_packed_sequence(output, batch_first=True, total_length=embedded.shape[1])
+        summary = torch.cat([final[-2], final[-1]], dim=-1)
+        return Encoding(self.dropout(self.norm(states)), self.dropout(self.norm(summary)))

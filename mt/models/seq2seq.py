@@ -1,0 +1,156 @@
+"""The whole model: embeddings, encoder, decoder, output layer."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mt.config import ContextKind, DecoderKind, ModelConfig, Tying
+from mt.models.attention import Attention, Memory, build_score
+from mt.models.decoder import AttentionDecoder, Decoded, DecoderState, FixedContextDecoder
+from mt.models.embedding import Embedding
+from mt.models.encoder import GRUEncoder
+from mt.data.tokenizer import PAD_ID
+
+
+class SearchState(NamedTuple):
+    """What search carries: the decoder's state of N rows and the memory of B sentences, N/B rows to a sentence."""
+
+    decoder: DecoderState
+    memory: Memory
+
+    def select(self, rows: Tensor, sentences: Tensor | None) -> "SearchState":
+        """Keep these rows, and the memory of these sentences; None keeps all sentences as they are."""
+        memory = self.memory if sentences is None else self.memory.select(sentences)
+        return SearchState(self.decoder.select(rows), memory)
+
+
+class StepOutput(NamedTuple):
+    """Log-probabilities of the next token (N, V), attention weights (N, S) or None, the state after."""
+
+    log_probs: Float[Tensor, "N V"]
+    weights: Float[Tensor, "N S"] | None
+    state: SearchState
+
+
+class Seq2Seq(nn.Module):
+    """p(y | x) = Π_t softmax(output_layer(features_t)); Sutskever et al. 2014, eq. 1."""
+
+    def __init__(
+        self,
+        *,
+        src_embedding: Embedding,
+        encoder: GRUEncoder,
+        decoder: AttentionDecoder | FixedContextDecoder,
+        output_layer: nn.Linear,
+    ) -> None:
+        super().__init__()
+        self.src_embedding = src_embedding
+        self.encoder = encoder
+        self.decoder = decoder
+        self.output_layer = output_layer
+
+    @property
+    def n_parameters(self) -> int:
+        """The number of trained parameters, shared ones counted once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def start(self, src: Int[Tensor, "B S"], src_lengths: Int[Tensor, " B"]) -> SearchState:
+        """Encode sources; `src_lengths` count the EOS and stay on the CPU."""
+        encoding = self.encoder(self.src_embedding(src), src_lengths)
+        memory = Memory(encoding.states, self.decoder.project(encoding.states), src != PAD_ID)
+        return SearchState(self.decoder.initial_state(encoding.summary), memory)
+
+    def forward(
+        self,
+        src: Int[Tensor, "B S"],
+        src_lengths: Int[Tensor, " B"],
+        tgt_in: Int[Tensor, "B T"],
+    ) -> Decoded:
+        """Read source and target, teacher-forced; the output layer is left to `sequence_loss`."""
+        start = self.start(src, src_lengths)
+        return self.decoder(tgt_in, start.decoder, start.memory)
+
+    def step(self, tokens: Int[Tensor, " N"], state: SearchState) -> StepOutput:
+        """Predict the next token of every row."""
+        features, weights, decoder = self.decoder.step(tokens, state.decoder, state.memory)
+        log_probs = torch.log_softmax(self.output_layer(features).float(), dim=-1)
+        return StepOutput(log_probs, weights, SearchState(decoder, state.memory))
+
+
+def build_model(config: ModelConfig, *, src_vocab_size: int, tgt_vocab_size: int) -> Seq2Seq:
+    """Build the model that a configuration describes.
+
+    Raises:
+        ValueError: A score function that the widths do not fit, or tied embeddings of two vocabularies.
+    """
+    if config.tying is Tying.all and src_vocab_size != tgt_vocab_size:
+        raise ValueError(
+            f"model.tying=all needs one joint vocabulary, but the source has {src_vocab_size} pieces and the target "
+            f"{tgt_vocab_size}: set tokenizer.joint=true or model.tying=output"
+        )
+    memory_size = 2 * config.encoder_size
+
+    def embedding(vocab_size: int) -> Embedding:
+        return Embedding(
+            vocab_size,
+            config.embedding_size,
+            dropout=config.embedding_dropout,
+            word_dropout=config.word_dropout,
+        )
+
+    tgt_embedding = embedding(tgt_vocab_size)
+    src_embedding = tgt_embedding if config.tying is Tying.all else embedding(src_vocab_size)
+    encoder = GRUEncoder(
+        input_size=config.embedding_size,
+        size=config.encoder_size,
+        layers=config.encoder_layers,
+        dropout=config.state_dropout,
+        layer_norm=config.layer_norm,
+    )
+    output_layer = nn.Linear(config.embedding_size, tgt_vocab_size)
+    nn.init.zeros_(output_layer.bias)
+    if config.tying is not Tying.none:
+        output_layer.weight = tgt_embedding.table.weight
+    return Seq2Seq(
+        src_embedding=src_embedding,
+        encoder=encoder,
+        decoder=_build_decoder(config, tgt_embedding, memory_size),
+        output_layer=output_layer,
+    )
+
+
+def _build_decoder(
+    config: ModelConfig, embedding: Embedding, memory_size: int
+) -> AttentionDecoder | FixedContextDecoder:
+    if config.decoder is DecoderKind.fixed_context:
+        return FixedContextDecoder(
+            embedding,
+            embedding_size=config.embedding_size,
+            memory_size=memory_size,
+            size=config.decoder_size,
+            layers=config.decoder_layers,
+            every_step=config.context is ContextKind.every_step,
+            state_dropout=config.state_dropout,
+            output_dropout=config.output_dropout,
+            layer_norm=config.layer_norm,
+        )
+    score = build_score(
+        config.score,
+        query_size=config.decoder_size,
+        memory_size=memory_size,
+        attention_size=config.attention_size,
+    )
+    return AttentionDecoder(
+        embedding,
+        Attention(score),
+        embedding_size=config.embedding_size,
+        memory_size=memory_size,
+        size=config.decoder_size,
+        layers=config.decoder_layers,
+        input_feeding=config.input_feeding,
+        state_dropout=config.state_dropout,
+        output_dropout=config.output_dropout,
+        layer_norm=config.layer_norm,
+    )
