@@ -1,0 +1,176 @@
+"""The Python API: text in, translations out, whatever the text."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mt.data.batching import Pair
+from tiny_run import tiny_corpus
+
+from mt.decoding import score_ids
+from mt.translator import MAX_SOURCE_PIECES, Translation, Translator
+
+_SENTENCES = [source for source, _ in tiny_corpus()["test"]]
+
+
+@pytest.fixture(scope="module")
+def translator(attention_run: Path) -> Translator:
+    return Translator.from_run(attention_run, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def baseline(baseline_run: Path) -> Translator:
+    return Translator.from_run(baseline_run, device="cpu")
+
+
+def test_a_trained_run_translates(translator: Translator) -> None:
+    pairs = tiny_corpus()["train"][:20]
+    texts = [translation.text for translation in translator.translate([src for src, _ in pairs])]
+    right = sum(text == target for text, (_, target) in zip(texts, pairs, strict=True))
+    assert right >= 12, texts
+
+
+def test_the_alignment_of_a_word_by_word_language_is_mostly_the_diagonal(
+    translator: Translator,
+) -> None:
+    links = [
+        link
+        for translation in translator.translate(_SENTENCES)
+        for link in translation.words().links  # type: ignore[union-attr]
+    ]
+    assert sum(source == target for source, target in links) >= 0.6 * len(links), links
+
+
+def test_order_length_and_blanks_are_kept(translator: Translator) -> None:
+    mixed = ["", _SENTENCES[0], "  \t ", _SENTENCES[1], "\u200b", "\u2028"]
+    found = translator.translate(mixed)
+    assert [bool(translation.text) for translation in found] == [0, 1, 0, 1, 0, 0]
+    assert [translation.source for translation in found] == mixed
+    alone = [translator.translate([sentence])[0].text for sentence in _SENTENCES[:2]]
+    assert [found[1].text, found[3].text] == alone
+    assert found[0] == Translation("", "", 0.0, 0.0, [], [], [])
+
+
+def test_nothing_gives_nothing(translator: Translator) -> None:
+    assert translator.translate([]) == []
+    assert translator.translate([" "])[0].words().links == []  # type: ignore[union-attr]
+
+
+def test_blank_sentences_never_reach_the_model(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        translator.model, "start", lambda *_: pytest.fail("the model saw a blank sentence")
+    )
+    assert translator.translate(["", "   "])[1].text == ""
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_the_batch_size_changes_nothing(translator: Translator, batch_size: int) -> None:
+    reference = translator.translate(_SENTENCES)
+    other = translator.translate(_SENTENCES, batch_size=batch_size)
+    assert [t.text for t in other] == [t.text for t in reference]
+    assert [t.score for t in other] == pytest.approx([t.score for t in reference], abs=1e-4)
+
+
+def test_shapes_and_scores_belong_together(translator: Translator) -> None:
+    for translation in translator.translate(_SENTENCES):
+        weights = translation.alignment
+        assert weights is not None
+        assert len(weights) == len(translation.tokens)
+        assert all(len(row) == len(translation.source_tokens) for row in weights)
+        assert all(0 < sum(row) <= 1 + 1e-5 for row in weights)
+    tokenizers = translator.tokenizers
+    source = tokenizers.src.encode(_SENTENCES[:1])[0]
+    [[best]] = translator.translate_n_best(_SENTENCES[:1], n_best=1)
+    target = [_id_of(translator, piece) for piece in best.tokens]
+    [scored] = score_ids(translator.model, [Pair(source, target)])
+    assert best.log_prob == pytest.approx(scored, abs=1e-3)
+
+
+def _id_of(translator: Translator, piece: str) -> int:
+    pieces = translator.tokenizers.tgt.pieces(list(range(translator.tokenizers.tgt.vocab_size)))
+    return pieces.index(piece)
+
+
+def test_n_best_is_ranked_and_begins_with_the_best(translator: Translator) -> None:
+    best = translator.translate(_SENTENCES, beam_size=6)
+    for first, several in zip(best, translator.translate_n_best(_SENTENCES, n_best=6), strict=True):
+        scores = [translation.score for translation in several]
+        assert scores == sorted(scores, reverse=True)
+        assert 1 < len(several) <= 6
+        assert len({tuple(translation.tokens) for translation in several}) == len(several)
+        assert several[0].text == first.text
+
+
+def test_the_baseline_has_no_alignment(baseline: Translator) -> None:
+    translation = baseline.translate(_SENTENCES[:1])[0]
+    assert translation.text
+    assert translation.alignment is None
+    assert translation.words() is None
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.text(st.characters(), max_size=12), max_size=4))
+def test_any_text_gives_one_printable_line(translator: Translator, sentences: list[str]) -> None:
+    found = translator.translate(sentences, beam_size=2)
+    assert len(found) == len(sentences)
+    for translation in found:
+        assert len(translation.text.splitlines()) <= 1
+        translation.text.encode("utf-8")
+        translation.source.encode("utf-8")
+        assert translation.words() is not None
+
+
+def test_a_very_long_source_is_cut_with_a_warning(
+    translator: Translator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mt.translator.MAX_SOURCE_PIECES", 8)
+    sentence = "bado fena " * 50
+    with caplog.at_level(logging.WARNING):
+        [translation] = translator.translate([sentence])
+    assert "cut to its first 8; split it" in caplog.text
+    assert len(translation.source_tokens) == 8
+    assert sentence.startswith(translation.source)
+    assert len(translation.words().source_words) == len(translation.source.split())  # type: ignore[union-attr]
+    assert MAX_SOURCE_PIECES == 1000
+
+
+def test_one_string_is_refused(translator: Translator) -> None:
+    with pytest.raises(ValueError, match=r"'bado' is one string; accepted is a list of them"):
+        translator.translate("bado")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_best": 0}, "n_best=0: accepted is 1 or more"),
+        ({"n_best": 4, "beam_size": 3}, "n_best=4 needs a beam of 4 or more, but beam_size=3"),
+        ({"n_best": 1, "beam_size": 0}, r"search\.beam_size=0"),
+        ({"n_best": 1, "length_penalty": -1.0}, r"search\.length_penalty=-1"),
+        ({"n_best": 1, "batch_size": 0}, r"search\.batch_size=0"),
+    ],
+)
+def test_options_out_of_range_are_refused(
+    translator: Translator, options: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        translator.translate_n_best(["bado"], **options)  # type: ignore[arg-type]
+
+
+def test_devices(attention_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="device=tpu: accepted is auto, cpu or cuda"):
+        Translator.from_run(attention_run, device="tpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match="no usable CUDA device on this machine"):
+        Translator.from_run(attention_run, device="cuda")
+    assert Translator.from_run(attention_run, device="auto").device == "cpu"
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises((FileNotFoundError, ValueError), match=str(tmp_path)):
+        Translator.from_run(tmp_path / "nothing")
