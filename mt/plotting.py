@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 _WORD_START = "\u2581"  # sentencepiece writes the space before a word as this character
+_END = "</s>"
 _DEFAULT_FONT = "DejaVu Sans"  # comes with matplotlib
 # These cover code points with something else than the character's own shape.
 _NO_TEXT_FONTS = ("Last Resort", "STIX", "cm")
@@ -90,6 +91,7 @@ def bleu_by_length_figure(
     *,
     counts: Sequence[int],
     title: str,
+    unit: str = "words",
 ) -> Figure:
     """Draw BLEU against source length, one line a system, sentence counts underneath.
 
@@ -98,6 +100,7 @@ def bleu_by_length_figure(
         scores: for each system's name, its BLEU (0 to 100) in each bucket.
         counts: how many sentences each bucket holds.
         title: stands above the picture.
+        unit: of the lengths.
     """
     figure = _figure(max(6.4, 0.8 * len(buckets) + 2.4), 4.8)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
@@ -115,7 +118,7 @@ def bleu_by_length_figure(
     below.set_yticks([])
     below.spines[["top", "right", "left"]].set_visible(False)
     below.set_xticks(positions, buckets)
-    below.set_xlabel("source length in words")
+    below.set_xlabel(f"source length in {unit}")
     _add_legend(figure, axes)
     return figure
 
@@ -223,13 +226,12 @@ def _label(token: str) -> str:
 
 def _draw_piece_borders(axes: Axes, source: Sequence[str], target: Sequence[str]) -> None:
     for tokens, draw in ((source, axes.axvline), (target, axes.axhline)):
+        # Tokens without any mark are whole words.
+        marked = any(token.startswith(_WORD_START) for token in tokens)
         for index, token in enumerate(tokens):
+            starts_word = not marked or token.startswith((_WORD_START, _END))
             if index:
-                draw(index - 0.5, color="white", linewidth=2.2 if _starts_word(token) else 0.5)
-
-
-def _starts_word(token: str) -> bool:
-    return token.startswith(_WORD_START)
+                draw(index - 0.5, color="white", linewidth=2.2 if starts_word else 0.5)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -1,0 +1,102 @@
+"""`mt-compare RUN RUN...`: runs side by side, in a table, a report and figures."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from mt.cli.options import count, penalty
+
+PROG = "mt-compare"
+_FAILURE = 1
+_EXAMPLES = """\
+  mt-compare runs/attention runs/baseline
+  mt-compare runs/attention runs/baseline --split test --split test_long --output comparison/long
+
+The first run is the one that the others are tested against. SACREBLEU_SEED in the environment sets
+the seed of the resampling (default 12345).
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, or 1 on failure; exit with 2 on wrong usage."""
+    arguments = _parse(argv)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{PROG}: %(message)s")
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        return _fail("out of memory: lower --batch-size or --beam-size")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    import torch
+
+    from mt.comparison import compare, run_names
+    from mt.comparison_report import plain_table, write_report
+
+    logging.getLogger("sacrebleu").setLevel(logging.ERROR)
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    paths = [Path(run) for run in arguments.run]
+    names = [name.replace("/", "-") for name in run_names(paths)]
+    folder = Path(arguments.output or f"comparison/{'_'.join(names)}")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: --output takes a folder")
+    comparison = compare(
+        paths,
+        splits=arguments.split or (),
+        checkpoint=arguments.checkpoint,
+        beam_size=arguments.beam_size,
+        length_penalty=arguments.length_penalty,
+        batch_size=arguments.batch_size,
+        device=arguments.device,
+        data_root=arguments.data_root,
+    )
+    report = write_report(comparison, folder)
+    for split in comparison.splits:
+        print(plain_table(comparison, split), end="\n\n")
+    print(f"report and figures: {report}")
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"{PROG}: error: {' '.join(message.split())}", file=sys.stderr)
+    return _FAILURE
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=PROG,
+        description="Compare runs of one language pair on the same test sets.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("run", nargs="+", metavar="RUN", help="run directories, two or more")
+    add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
+    add("--output", metavar="DIR", help="for report and figures (default: comparison/NAMES)")
+    add(
+        "--checkpoint", choices=("best", "last", "averaged"), default="best", help="(default: best)"
+    )
+    add("--beam-size", type=count, metavar="N", help="1 is greedy (default: each run's)")
+    add("--length-penalty", type=penalty, metavar="A", help="(default: each run's)")
+    add("--batch-size", type=count, metavar="N", help="sentences at once (default: each run's)")
+    add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
+    arguments = parser.parse_args(argv)
+    if len(arguments.run) < 2:
+        parser.error("give two run directories or more; mt-evaluate is for one")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

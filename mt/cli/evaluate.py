@@ -1,0 +1,164 @@
+"""`mt-evaluate RUN`: translate test sets and score them."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mt.cli.options import count, penalty
+
+if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
+    from mt.config import DataConfig
+    from mt.evaluation import Evaluation, System, Written
+    from mt.evaluation_set import EvaluationSet
+
+PROG = "mt-evaluate"
+_FAILURE = 1
+_EXAMPLES = """\
+  mt-evaluate runs/phrasebook
+  mt-evaluate runs/multi30k_en_de --split test_2016_flickr --split test_2017_flickr --paper-style
+  mt-evaluate runs/phrasebook --src in.en --ref first.de --ref second.de --output out.txt
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, or 1 on failure; exit with 2 on wrong usage."""
+    arguments = _parse(argv)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{PROG}: %(message)s")
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        return _fail(str(error))
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        return _fail("out of memory: lower --batch-size or --beam-size")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+    from pathlib import Path
+
+    import torch
+
+    from mt.checkpoint import RunDirectory
+    from mt.evaluation import evaluate, load_system, write_evaluation
+
+    logging.getLogger("sacrebleu").setLevel(logging.ERROR)
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    run = RunDirectory.open(Path(arguments.run))
+    corpus = run.load_config().data
+    if arguments.data_root is not None:
+        corpus = replace(corpus, root=arguments.data_root)
+    sets = _load_sets(arguments, corpus)
+    system = load_system(run.path, checkpoint=arguments.checkpoint, device=arguments.device)
+    results = []
+    for data in sets:
+        evaluation = evaluate(
+            system,
+            data,
+            beam_size=arguments.beam_size,
+            length_penalty=arguments.length_penalty,
+            batch_size=arguments.batch_size,
+            paper_style=arguments.paper_style,
+        )
+        path = run.hypotheses / f"{data.name}.{system.step}.txt"
+        if arguments.output is not None:
+            path = Path(arguments.output)
+        written = write_evaluation(evaluation, data, path, language=corpus.tgt)
+        results.append(evaluation.as_json() | {"hypotheses": str(written.hypotheses)})
+        if not arguments.json:
+            print(_describe(system, data, evaluation, written), flush=True)
+    if arguments.json:
+        print(json.dumps(results, ensure_ascii=False, indent=2))
+    return 0
+
+
+def _load_sets(arguments: argparse.Namespace, corpus: "DataConfig") -> list["EvaluationSet"]:
+    from pathlib import Path
+
+    from mt.evaluation_set import (
+        check_splits,
+        default_split,
+        load_evaluation_set,
+        read_evaluation_set,
+    )
+
+    if arguments.src is not None:
+        return [read_evaluation_set(Path(arguments.src), [Path(ref) for ref in arguments.ref])]
+    splits = arguments.split or [default_split(corpus)]
+    check_splits(corpus, splits)
+    return [load_evaluation_set(corpus, split) for split in splits]
+
+
+def _describe(
+    system: "System", data: "EvaluationSet", evaluation: "Evaluation", written: "Written"
+) -> str:
+    """Return the result as a table for people."""
+    rows = [(s.name, f"{s.value:.2f}", s.signature) for s in evaluation.scores]
+    forced = evaluation.teacher_forced
+    if forced is not None:
+        rows.append(("loss", f"{forced.loss:.3f}", f"nats a token, {forced.n_tokens} tokens"))
+        rows.append(("perplexity", f"{forced.perplexity:.2f}", "a token, teacher-forced"))
+    speed = f"{evaluation.sentences_per_second:.1f}"
+    rows.append(("speed", speed, f"sentences a second, {evaluation.seconds:.1f} s in all"))
+    width, number = max(len(name) for name, _, _ in rows), max(len(value) for _, value, _ in rows)
+    table = [f"  {name:<{width}}  {value:>{number}}  {note}" for name, value, note in rows]
+    return "\n".join(
+        [
+            f"{data.name}: {len(data.sources)} sentences, {system.path}, {system.checkpoint.name} "
+            f"(update {system.step}), beam {evaluation.beam_size}, "
+            f"length penalty {evaluation.length_penalty:g}",
+            *table,
+            f"  hypotheses: {written.hypotheses}",
+            f"  the same scores again: {written.command}",
+        ]
+    )
+
+
+def _fail(message: str) -> int:
+    print(f"{PROG}: error: {' '.join(message.split())}", file=sys.stderr)
+    return _FAILURE
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=PROG,
+        description="Translate a test set with a trained run, and score the translations.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="the run directory that mt-train wrote")
+    add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
+    add("--src", metavar="FILE", help="source sentences instead of a split, one a line")
+    add("--ref", action="append", metavar="FILE", help="their translations; repeatable")
+    add("--checkpoint", default="best", metavar="best|last|averaged|FILE", help="(default: best)")
+    add("--beam-size", type=count, metavar="N", help="1 is greedy (default: the run's)")
+    add("--length-penalty", type=penalty, metavar="A", help="(default: the run's)")
+    add("--batch-size", type=count, metavar="N", help="sentences at once (default: the run's)")
+    add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
+    add("--paper-style", action="store_true", help="add BLEU of lowercased, Moses-tokenised text")
+    add("--json", action="store_true", help="print a JSON list instead of a table")
+    add("--output", metavar="FILE.txt", help="(default: RUN/hypotheses/SPLIT.STEP.txt)")
+    arguments = parser.parse_args(argv)
+    if (arguments.src is None) != (arguments.ref is None):
+        parser.error("--src and --ref go together: give the source file and at least one reference")
+    if arguments.src is not None and arguments.split:
+        parser.error("--split and --src exclude each other: evaluate a split or a file")
+    if arguments.output is not None and not arguments.output.endswith(".txt"):
+        parser.error(f"--output {arguments.output}: accepted is a file name that ends in .txt")
+    if arguments.output is not None and len(arguments.split or []) > 1:
+        parser.error("--output takes the hypotheses of one --split, not of several")
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(main())

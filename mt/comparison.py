@@ -1,0 +1,310 @@
+"""Two or more runs side by side, on the same sentences: what one design buys over another."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mt import metrics
+from mt.checkpoint import RunDirectory
+from mt.config import Config, DataConfig
+from mt.evaluation import Evaluation, System, evaluate, load_system
+from mt.evaluation_set import (
+    EvaluationSet,
+    check_splits,
+    default_split,
+    encode_pairs,
+    load_evaluation_set,
+)
+from mt.gradient_reach import GradientReach, measure_reach
+from mt.metrics import PairedScores
+
+logger = logging.getLogger(__name__)
+
+BUCKET_WORDS = 5  # width of a length bucket before small ones are merged
+FEWEST_SENTENCES = 20  # a bucket with fewer says little: it joins its neighbour
+EXAMPLES = 6
+REACH_PAIRS = 1000  # the gradient is measured on this many pairs at most
+
+
+class LengthBucket(NamedTuple):
+    """BLEU of each system on the sentences with `shortest` to `longest` source words."""
+
+    shortest: int
+    longest: int
+    count: int
+    bleu: list[float]
+
+    @property
+    def label(self) -> str:
+        """The range as text, such as `6-10`."""
+        if self.shortest == self.longest:
+            return str(self.shortest)
+        return f"{self.shortest}-{self.longest}"
+
+
+class Example(NamedTuple):
+    """One sentence, each system's translation of it, and those translations' chrF."""
+
+    source: str
+    references: list[str]
+    outputs: list[str]
+    chrf: list[float]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a system is and what its training took; None where the run does not say.
+
+    Attributes:
+        seconds: time spent in updates.
+        tokens_per_second: target tokens a second.
+    """
+
+    name: str
+    step: int
+    parameters: int
+    seconds: float | None
+    tokens_per_second: float | None
+
+
+@dataclass(frozen=True)
+class SplitComparison:
+    """All systems on one split; every list has one entry a system, in the order given."""
+
+    data: EvaluationSet
+    evaluations: list[Evaluation]
+    paired: PairedScores
+    buckets: list[LengthBucket]
+    length_unit: str
+    reach: list[GradientReach]
+    examples: list[Example]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The whole comparison; the first system is the one that the others are compared to."""
+
+    corpus: DataConfig
+    systems: list[Training]
+    same_vocabulary: bool
+    splits: list[SplitComparison]
+
+
+class _Measured(NamedTuple):
+    training: Training
+    vocabulary: tuple[bytes, bytes]
+    evaluations: list[Evaluation]
+    reach: list[GradientReach]
+
+
+def compare(
+    paths: Sequence[Path],
+    *,
+    splits: Sequence[str] = (),
+    checkpoint: str = "best",
+    beam_size: int | None = None,
+    length_penalty: float | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    data_root: str | None = None,
+) -> Comparison:
+    """Evaluate runs on the same splits, those of the first run's corpus, and compare them.
+
+    Args:
+        paths: two run directories or more; the first is the one that the others are compared to.
+        splits: names of splits; none: the test split.
+        checkpoint: best, last or averaged, of each run.
+        beam_size: None leaves each run its own.
+        length_penalty: likewise.
+        batch_size: sentences at once, likewise.
+        device: cpu, cuda or auto.
+        data_root: a folder with local copies of the corpus, in place of the run's `data.root`.
+
+    Raises:
+        FileNotFoundError: no run at a path, or no such checkpoint.
+        ValueError: fewer than two runs, the same one twice, different language pairs, an unknown
+            split, or a split without sentences.
+    """
+    names = run_names(paths)
+    configs = [RunDirectory.open(path).load_config() for path in paths]
+    corpus = _common_corpus(names, configs)
+    if data_root is not None:
+        corpus = replace(corpus, root=data_root)
+    chosen = list(dict.fromkeys(splits)) or [default_split(corpus)]
+    check_splits(corpus, chosen)
+    sets = [load_evaluation_set(corpus, split) for split in chosen]
+    translate = partial(
+        evaluate, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
+    )
+    measured = []
+    for name, path in zip(names, paths, strict=True):
+        logger.info("%s: loading %s", name, path)
+        system = load_system(path, checkpoint=checkpoint, device=device)
+        evaluations = [translate(system, data) for data in sets]
+        measured.append(_measure(name, system, sets, evaluations))
+    return Comparison(
+        corpus=corpus,
+        systems=[one.training for one in measured],
+        same_vocabulary=len({one.vocabulary for one in measured}) == 1,
+        splits=[
+            _compare_split(
+                data,
+                [one.evaluations[index] for one in measured],
+                [one.reach[index] for one in measured],
+                corpus=corpus,
+            )
+            for index, data in enumerate(sets)
+        ],
+    )
+
+
+def run_names(paths: Sequence[Path]) -> list[str]:
+    """Return a short, distinct name for each run: the last folder names that tell them apart.
+
+    Raises:
+        ValueError: for fewer than two runs, or the same one twice.
+    """
+    if len(paths) < 2:
+        raise ValueError(f"{len(paths)} run to compare: give two run directories or more")
+    resolved = [path.resolve() for path in paths]
+    for first, second in combinations(resolved, 2):
+        if first == second:
+            raise ValueError(f"{first} is given twice: compare different runs")
+    depth = 1
+    while len({path.parts[-depth:] for path in resolved}) < len(resolved):
+        depth += 1
+    return ["/".join(path.parts[-depth:]) for path in resolved]
+
+
+def length_buckets(
+    lengths: Sequence[int], *, width: int = BUCKET_WORDS, fewest: int = FEWEST_SENTENCES
+) -> list[list[int]]:
+    """Group sentences by length, in ranges of `width`; ranges with few sentences join the next.
+
+    Args:
+        lengths: of each sentence, in words.
+        width: of a range: 1 to `width`, and so on.
+        fewest: sentences in a group, unless there are fewer in all.
+
+    Returns:
+        The row numbers of each group, from short to long; every row is in one group.
+    """
+    ranges: dict[int, list[int]] = {}
+    for row, length in enumerate(lengths):
+        ranges.setdefault(max(0, length - 1) // width, []).append(row)
+    groups: list[list[int]] = []
+    pending: list[int] = []
+    for key in sorted(ranges):
+        pending += ranges[key]
+        if len(pending) >= fewest:
+            groups.append(pending)
+            pending = []
+    if pending and groups:
+        groups[-1] += pending
+    elif pending:
+        groups.append(pending)
+    return groups
+
+
+def differing_examples(
+    data: EvaluationSet, outputs: Sequence[Sequence[str]], *, count: int = EXAMPLES
+) -> list[Example]:
+    """Return the sentences whose translations' chrF lie furthest apart, the furthest first.
+
+    Sentences that all systems score alike on are no examples; a repeated source is shown once.
+    """
+    found: dict[str, Example] = {}
+    for row, (source, references) in enumerate(zip(data.sources, data.references, strict=True)):
+        texts = [column[row] for column in outputs]
+        if len(set(texts)) > 1:
+            scores = [metrics.sentence_chrf(text, references) for text in texts]
+            found.setdefault(source, Example(source, references, texts, scores))
+    ranked = sorted(found.values(), key=lambda example: min(example.chrf) - max(example.chrf))
+    return [example for example in ranked if max(example.chrf) > min(example.chrf)][:count]
+
+
+def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfig:
+    pairs = [f"{config.data.src}-{config.data.tgt}" for config in configs]
+    if len(set(pairs)) > 1:
+        listed = ", ".join(f"{name}: {pair}" for name, pair in zip(names, pairs, strict=True))
+        raise ValueError(
+            f"the runs translate different language pairs ({listed}): compare one pair"
+        )
+    corpus = configs[0].data
+    for name, config in zip(names, configs, strict=True):
+        if config.data.name != corpus.name:
+            logger.warning(
+                "%s was trained on %s; it is compared on %s, parts of which it may have seen",
+                name,
+                config.data.name,
+                corpus.name,
+            )
+    return corpus
+
+
+def _measure(
+    name: str, system: System, sets: Sequence[EvaluationSet], evaluations: list[Evaluation]
+) -> _Measured:
+    model, tokenizers = system.translator.model, system.translator.tokenizers
+    reach = []
+    for data in sets:
+        logger.info("%s: measuring the gradient at the source of %s", name, data.name)
+        pairs = encode_pairs(tokenizers, data)[:REACH_PAIRS]
+        reach.append(measure_reach(model, pairs, device=system.translator.device))
+    events = RunDirectory.open(system.path).read_metrics()
+    end = next((event for event in reversed(events) if event.get("event") == "end"), {})
+    training = Training(
+        name=name,
+        step=system.step,
+        parameters=model.n_parameters,
+        seconds=_number(end.get("seconds")),
+        tokens_per_second=_number(end.get("tokens_per_s")),
+    )
+    return _Measured(training, (tokenizers.src.model, tokenizers.tgt.model), evaluations, reach)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _compare_split(
+    data: EvaluationSet,
+    evaluations: list[Evaluation],
+    reach: list[GradientReach],
+    *,
+    corpus: DataConfig,
+) -> SplitComparison:
+    outputs = [evaluation.hypotheses for evaluation in evaluations]
+    logger.info("%s: resampling for the confidence intervals", data.name)
+    # Words are what spaces separate; where a language has none, characters are counted instead.
+    spaced = metrics.bleu_tokenizer(corpus.src) == "13a"
+    lengths = [len(text.split()) if spaced else len("".join(text.split())) for text in data.sources]
+    buckets = [
+        LengthBucket(
+            shortest=min(lengths[row] for row in rows),
+            longest=max(lengths[row] for row in rows),
+            count=len(rows),
+            bleu=[
+                metrics.bleu(
+                    [column[row] for row in rows],
+                    [data.references[row] for row in rows],
+                    language=corpus.tgt,
+                ).value
+                for column in outputs
+            ],
+        )
+        for rows in length_buckets(lengths)
+    ]
+    return SplitComparison(
+        data=data,
+        evaluations=evaluations,
+        paired=metrics.paired_bootstrap(outputs, data.references, language=corpus.tgt),
+        buckets=buckets,
+        length_unit="words" if spaced else "characters",
+        reach=reach,
+        examples=differing_examples(data, outputs),
+    )

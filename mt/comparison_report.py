@@ -1,0 +1,207 @@
+"""A comparison as text: a table for the terminal, and a Markdown report with its figures."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mt.comparison import Comparison, Example, SplitComparison, Training
+from mt.evaluation import Evaluation
+from mt.metrics import SystemScore
+from mt.plotting import bleu_by_length_figure, gradient_reach_figure, save_figure
+
+_HEADINGS = (
+    "system",
+    "BLEU (95 %)",
+    "chrF2",
+    "perplexity",
+    "parameters",
+    "training",
+    "tokens/s",
+    "sentences/s",
+)
+_SIGNIFICANT = 0.05
+
+
+def write_report(comparison: Comparison, folder: Path) -> Path:
+    """Write `report.md` and its figures into a folder, which is made; return the report's path.
+
+    The figures of the first split are `bleu_by_length.png` and `gradient_reach.png`; further splits
+    have their name in the file name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [system.name for system in comparison.systems]
+    parts = [_introduction(comparison)]
+    for index, split in enumerate(comparison.splits):
+        suffix = f"_{split.data.name}" if index else ""
+        pictures = (f"bleu_by_length{suffix}.png", f"gradient_reach{suffix}.png")
+        _save_figures(split, names, [folder / picture for picture in pictures])
+        parts.append(_split_section(comparison, split, pictures))
+    path = folder / "report.md"
+    path.write_text("\n".join(parts), encoding="utf-8")
+    return path
+
+
+def plain_table(comparison: Comparison, split: SplitComparison) -> str:
+    """Return the table of one split, and what its significance test says, for a terminal."""
+    rows = [_HEADINGS, *_table_rows(comparison.systems, split)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    title = f"{split.data.name}: {len(split.data.sources)} sentences"
+    return "\n".join([title, "", *lines, "", *_significance(comparison.systems, split)])
+
+
+def _introduction(comparison: Comparison) -> str:
+    corpus = comparison.corpus
+    names = [_escape(system.name) for system in comparison.systems]
+    lines = [
+        f"# {' / '.join(names)}",
+        "",
+        f"{corpus.src}-{corpus.tgt}, corpus {_escape(corpus.name)}. All systems translate the same "
+        f"sentences; differences are tested against the first, {names[0]}.",
+        "",
+    ]
+    if not comparison.same_vocabulary:
+        lines += [
+            "The systems have different vocabularies, so their perplexities (a token) cannot be "
+            "compared.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def _split_section(comparison: Comparison, split: SplitComparison, pictures: Sequence[str]) -> str:
+    by_length, reach = pictures
+    systems = comparison.systems
+    names = [_escape(system.name) for system in systems]
+    unit = split.length_unit
+    buckets = [
+        (bucket.label, str(bucket.count), *(f"{value:.1f}" for value in bucket.bleu))
+        for bucket in split.buckets
+    ]
+    weakest = [
+        f"{name} {100 * one.weakest:.0f} %" for name, one in zip(names, split.reach, strict=True)
+    ]
+    return "\n".join(
+        [
+            f"## {_escape(split.data.name)}: {len(split.data.sources)} sentences",
+            "",
+            *_markdown_table(_HEADINGS, _table_rows(systems, split)),
+            "",
+            *(f"- {_escape(line)}" for line in _significance(systems, split)),
+            f"- BLEU signature: `{split.evaluations[0].bleu.signature}`",
+            f"- chrF signature: `{split.evaluations[0].chrf.signature}`",
+            "",
+            "### BLEU by source length",
+            "",
+            f"![BLEU by source length]({by_length})",
+            "",
+            *_markdown_table((f"source {unit}", "sentences", *names), buckets),
+            "",
+            "### The gradient that reaches the source",
+            "",
+            "The L2 norm of the gradient of a sentence's teacher-forced loss (summed over its "
+            "target tokens) at the embedding of each source piece. The least reached tenth of a "
+            f"sentence gets this share of the sentence's mean: {', '.join(weakest)}.",
+            "",
+            f"![Gradient norm by source position]({reach})",
+            "",
+            "### Where the translations differ most",
+            "",
+            *_example_lines(names, split.examples),
+        ]
+    )
+
+
+def _table_rows(systems: Sequence[Training], split: SplitComparison) -> list[tuple[str, ...]]:
+    return [
+        _table_row(system, evaluation, score)
+        for system, evaluation, score in zip(
+            systems, split.evaluations, split.paired.systems, strict=True
+        )
+    ]
+
+
+def _table_row(system: Training, evaluation: Evaluation, score: SystemScore) -> tuple[str, ...]:
+    forced, speed = evaluation.teacher_forced, system.tokens_per_second
+    return (
+        system.name,
+        f"{score.value:.2f} ± {score.interval.half_width:.2f}",
+        f"{evaluation.chrf.value:.2f}",
+        "-" if forced is None else f"{forced.perplexity:.2f}",
+        f"{system.parameters:,}",
+        "-" if system.seconds is None else duration(system.seconds),
+        "-" if speed is None else f"{speed:,.0f}",
+        f"{evaluation.sentences_per_second:.1f}",
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as hours and minutes, or minutes and seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _significance(systems: Sequence[Training], split: SplitComparison) -> list[str]:
+    first, *others = split.paired.systems
+    lines = []
+    for system, score in zip(systems[1:], others, strict=True):
+        p_value = 1.0 if score.p_value is None else score.p_value
+        verdict = "significant" if p_value < _SIGNIFICANT else "not significant"
+        lines.append(
+            f"{system.name} against {systems[0].name}: {score.value - first.value:+.2f} BLEU, "
+            f"p = {p_value:.3f} ({verdict} at {_SIGNIFICANT}, paired bootstrap, "
+            f"{split.paired.signature})"
+        )
+    return lines
+
+
+def _example_lines(names: Sequence[str], examples: Sequence[Example]) -> list[str]:
+    if not examples:
+        return ["The systems differ on no sentence.", ""]
+    lines = []
+    for number, example in enumerate(examples, start=1):
+        lines.append(f"{number}. Source: {_escape(example.source)}")
+        lines += [f"   - reference: {_escape(text)}" for text in example.references]
+        lines += [
+            f"   - **{name}** (chrF {chrf:.1f}): {_escape(text)}"
+            for name, text, chrf in zip(names, example.outputs, example.chrf, strict=True)
+        ]
+    return [*lines, ""]
+
+
+def _save_figures(split: SplitComparison, names: Sequence[str], paths: Sequence[Path]) -> None:
+    title = split.data.name
+    by_length = bleu_by_length_figure(
+        [bucket.label for bucket in split.buckets],
+        {name: [bucket.bleu[i] for bucket in split.buckets] for i, name in enumerate(names)},
+        counts=[bucket.count for bucket in split.buckets],
+        title=f"BLEU by source length, {title}",
+        unit=split.length_unit,
+    )
+    reach = gradient_reach_figure(
+        {name: one.absolute for name, one in zip(names, split.reach, strict=True)},
+        {name: one.relative for name, one in zip(names, split.reach, strict=True)},
+        title=f"Gradient of the loss at the source embeddings, {title}",
+    )
+    for figure, path in zip((by_length, reach), paths, strict=True):
+        save_figure(figure, path)
+
+
+def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [headings, [":--", *["--:"] * (len(headings) - 1)]]
+    lines += [[_escape(cell) for cell in row] for row in rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _escape(text: str) -> str:
+    """Return text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_|<>\[\]#~])", r"\\\1", " ".join(text.split()))

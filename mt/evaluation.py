@@ -1,0 +1,262 @@
+"""Translate a split of a corpus, or a file, with a trained model, and score the result.
+
+The hypotheses are written one line a source sentence, with the references beside them, so that the
+`sacrebleu` command gives the same scores.
+"""
+
+import json
+import logging
+import math
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from mt import metrics
+from mt.checkpoint import RunDirectory, load_checkpoint
+from mt.config import Config
+from mt.data.batching import BatchSampler, Pair, collate
+from mt.evaluation_set import EvaluationSet, encode_pairs
+from mt.metrics import Score
+from mt.models.loss import sequence_loss
+from mt.translator import Translator
+
+logger = logging.getLogger(__name__)
+
+_LOSS_BATCH_TOKENS = 4000
+
+
+@dataclass(frozen=True)
+class System:
+    """A trained model that is ready to translate.
+
+    Attributes:
+        path: its run directory.
+        checkpoint: the file that the parameters came from.
+        step: the optimizer update that they are from.
+    """
+
+    path: Path
+    config: Config
+    translator: Translator
+    checkpoint: Path
+    step: int
+
+
+class TeacherForced(NamedTuple):
+    """What a model thinks of given translations: nats per target token (EOS included)."""
+
+    loss: float
+    n_tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """Exponential of the loss; infinite where that is beyond a float."""
+        return math.exp(self.loss) if self.loss < 700 else math.inf
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of one system on one evaluation set.
+
+    Attributes:
+        name: of the evaluation set.
+        hypotheses: one translation a source sentence.
+        scores: BLEU, chrF and TER, and what else was asked for.
+        teacher_forced: the loss on all references; None if no pair has text on both sides.
+        seconds: wall-clock time of the translation, without loading.
+    """
+
+    name: str
+    checkpoint: Path
+    step: int
+    beam_size: int
+    length_penalty: float
+    hypotheses: list[str]
+    scores: list[Score]
+    teacher_forced: TeacherForced | None
+    seconds: float
+
+    @property
+    def bleu(self) -> Score:
+        """Corpus BLEU, cased, on raw text."""
+        return self.scores[0]
+
+    @property
+    def chrf(self) -> Score:
+        """Corpus chrF2."""
+        return self.scores[1]
+
+    @property
+    def sentences_per_second(self) -> float:
+        """Translation speed, blank sentences counted."""
+        return len(self.hypotheses) / self.seconds
+
+    def as_json(self) -> dict[str, object]:
+        """Return everything but the hypotheses as plain values."""
+        forced = self.teacher_forced
+        return {
+            "name": self.name,
+            "checkpoint": str(self.checkpoint),
+            "step": self.step,
+            "beam_size": self.beam_size,
+            "length_penalty": self.length_penalty,
+            "sentences": len(self.hypotheses),
+            "scores": [asdict(score) for score in self.scores],
+            "loss": forced.loss if forced else None,
+            "perplexity": forced.perplexity if forced else None,
+            "target_tokens": forced.n_tokens if forced else 0,
+            "seconds": self.seconds,
+            "sentences_per_s": self.sentences_per_second,
+        }
+
+
+@dataclass(frozen=True)
+class Written:
+    """Where an evaluation was written, and the command that scores it again."""
+
+    hypotheses: Path
+    references: tuple[Path, ...]
+    results: Path
+    command: str
+
+
+def load_system(path: Path, *, checkpoint: str = "best", device: str = "auto") -> System:
+    """Load a run for evaluation.
+
+    Args:
+        path: the run directory.
+        checkpoint: best, last, averaged, or a checkpoint file.
+        device: cpu, cuda or auto.
+
+    Raises:
+        FileNotFoundError: no run or no such checkpoint there.
+        ValueError: a damaged file, or a device that this machine does not have.
+    """
+    run = RunDirectory.open(path)
+    config = run.load_config()
+    file = run.checkpoint_path(checkpoint)
+    translator = Translator.from_run(path, checkpoint=checkpoint, device=device)
+    return System(path, config, translator, file, int(load_checkpoint(file)["step"]))
+
+
+def evaluate(
+    system: System,
+    data: EvaluationSet,
+    *,
+    beam_size: int | None = None,
+    length_penalty: float | None = None,
+    batch_size: int | None = None,
+    paper_style: bool = False,
+) -> Evaluation:
+    """Translate and score an evaluation set; options left at None are the run's own."""
+    translator, search = system.translator, system.config.search
+    language = system.config.data.tgt
+    logger.info("translating %s: %d sentences", data.name, len(data.sources))
+    start = time.perf_counter()
+    translations = translator.translate(
+        data.sources, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
+    )
+    seconds = time.perf_counter() - start
+    hypotheses = [metrics.single_line(translation.text) for translation in translations]
+    scores = [
+        metrics.bleu(hypotheses, data.references, language=language),
+        metrics.chrf(hypotheses, data.references),
+        metrics.ter(hypotheses, data.references),
+    ]
+    if paper_style:
+        scores.append(metrics.paper_bleu(hypotheses, data.references, language=language))
+    pairs = encode_pairs(translator.tokenizers, data)
+    return Evaluation(
+        name=data.name,
+        checkpoint=system.checkpoint,
+        step=system.step,
+        beam_size=search.beam_size if beam_size is None else beam_size,
+        length_penalty=search.length_penalty if length_penalty is None else length_penalty,
+        hypotheses=hypotheses,
+        scores=scores,
+        teacher_forced=teacher_forced_loss(translator, pairs) if pairs else None,
+        seconds=seconds,
+    )
+
+
+def teacher_forced_loss(translator: Translator, pairs: Sequence[Pair]) -> TeacherForced:
+    """Compute the loss of given translations, each token predicted from the true ones before it."""
+    model = translator.model
+    sampler = BatchSampler(
+        np.array([len(pair.src) for pair in pairs]),
+        np.array([len(pair.tgt) for pair in pairs]),
+        batch_tokens=_LOSS_BATCH_TOKENS,
+        seed=0,
+        shuffle=False,
+    )
+    nats, n_tokens = 0.0, 0
+    with torch.no_grad():
+        for rows in sampler:
+            batch = collate([pairs[row] for row in rows]).to(translator.device)
+            features, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
+            loss = sequence_loss(features, model.output_layer, batch.tgt_out)
+            nats += float(loss.nll)
+            n_tokens += loss.n_tokens
+    return TeacherForced(nats / n_tokens, n_tokens)
+
+
+def write_evaluation(
+    evaluation: Evaluation, data: EvaluationSet, path: Path, *, language: str
+) -> Written:
+    """Write hypotheses to `path`; beside it the results as JSON and, from a corpus, the references.
+
+    Args:
+        evaluation: what to write.
+        data: what it was computed on.
+        path: a file that ends in `.txt`; its folder is made.
+        language: the target language, which chooses sacreBLEU's tokenizer.
+
+    Raises:
+        ValueError: for another suffix.
+    """
+    if path.suffix != ".txt":
+        raise ValueError(f"{path}: hypotheses are written to a file that ends in .txt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write_lines(path, evaluation.hypotheses)
+    references = data.reference_files or _write_references(data, path)
+    results = path.with_suffix(".json")
+    command = sacrebleu_command(path, references, data, language=language)
+    plain = evaluation.as_json() | {"hypotheses": str(path), "sacrebleu": command}
+    text = json.dumps(plain, ensure_ascii=False, indent=2)
+    results.write_text(text + "\n", encoding="utf-8")
+    return Written(path, references, results, command)
+
+
+def sacrebleu_command(
+    hypotheses: Path, references: Sequence[Path], data: EvaluationSet, *, language: str
+) -> str:
+    """Return the shell command whose scores are those of the evaluation."""
+    counts = {len(group) for group in data.references}
+    # TER divides by the mean reference length, which the repeated references of the files change.
+    names = ["bleu", "chrf", "ter"] if len(counts) == 1 else ["bleu", "chrf"]
+    tokenizer = metrics.bleu_tokenizer(language)
+    words = ["sacrebleu", *map(str, references), "-i", str(hypotheses), "-m", *names, "-w", "2"]
+    return shlex.join([*words, *(["--tokenize", tokenizer] if tokenizer != "13a" else [])])
+
+
+def _write_references(data: EvaluationSet, path: Path) -> tuple[Path, ...]:
+    """Write one file a reference; sentences with fewer repeat their first, which BLEU ignores."""
+    width = max(len(group) for group in data.references)
+    paths = []
+    for rank in range(width):
+        target = path.parent / f"{data.name}.reference{rank + 1 if width > 1 else ''}.txt"
+        _write_lines(target, [g[rank] if rank < len(g) else g[0] for g in data.references])
+        paths.append(target)
+    return tuple(paths)
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    text = "".join(metrics.single_line(line) + "\n" for line in lines)
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)

@@ -1,0 +1,109 @@
+"""What an evaluation needs: sentences and their references, from a split or from files."""
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mt.config import DataConfig
+from mt.data.batching import Pair
+from mt.data.corpus import group_references, load_split, split_names
+from mt.data.tokenizer import TokenizerPair
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Sentences to translate, each with one reference or more.
+
+    Attributes:
+        name: the split, or the name of the source file without its suffixes.
+        sources: raw source sentences; blank ones are kept, so that lines stay aligned.
+        references: for each source, its raw reference translations.
+        reference_files: plain files that hold the references, where there are such.
+    """
+
+    name: str
+    sources: list[str]
+    references: list[list[str]]
+    reference_files: tuple[Path, ...] = ()
+
+
+def default_split(config: DataConfig) -> str:
+    """Return `test`, or the first split whose name starts so, or the last one that there is."""
+    names = split_names(config)
+    return next((name for name in names if name.startswith("test")), names[-1])
+
+
+def check_splits(config: DataConfig, splits: Sequence[str]) -> None:
+    """Raise ValueError, listing what there is, if a split is not one of the corpus."""
+    names = split_names(config)
+    for split in splits:
+        if split not in names:
+            raise ValueError(
+                f"no split {split!r} in corpus {config.name!r} for {config.src}-{config.tgt}; "
+                f"it has: {', '.join(names)}"
+            )
+
+
+def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:
+    """Load a split, its references grouped where `data.multi_reference` says so.
+
+    Raises:
+        ValueError: for an unknown split, or what `load_split` cannot read.
+    """
+    check_splits(config, [split])
+    dataset = load_split(config, split)
+    if config.multi_reference:
+        grouped = group_references(dataset)
+        return EvaluationSet(split, grouped.sources, grouped.references)
+    return EvaluationSet(split, list(dataset["src"]), [[text] for text in dataset["tgt"]])
+
+
+def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationSet:
+    """Read sentences and their references from text files, plain or gzip, one sentence a line.
+
+    Raises:
+        FileNotFoundError: for a file that is not there.
+        ValueError: for unequal line counts, an empty file, or invalid UTF-8.
+    """
+    sources = read_lines(source)
+    columns = [read_lines(path) for path in references]
+    for path, column in zip(references, columns, strict=True):
+        if len(column) != len(sources):
+            raise ValueError(
+                f"{source} has {len(sources)} lines but {path} has {len(column)}: "
+                "line N of each must be the same sentence"
+            )
+    name = source.name.removesuffix(".gz").split(".")[0] or source.name
+    groups = [list(group) for group in zip(*columns, strict=True)]
+    return EvaluationSet(name, sources, groups, tuple(references))
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read a text file, plain or gzip; only a line feed ends a line."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows = data.removesuffix(b"\n").split(b"\n") if data else []
+    if not rows:
+        raise ValueError(f"{path}: the file is empty")
+    lines = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            lines.append(row.removesuffix(b"\r").decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from None
+    return lines
+
+
+def encode_pairs(tokenizers: TokenizerPair, data: EvaluationSet) -> list[Pair]:
+    """Encode each source with each of its references; pairs with a blank side are left out."""
+    rows = [
+        (source, reference)
+        for source, group in zip(data.sources, data.references, strict=True)
+        for reference in group
+    ]
+    sources = tokenizers.src.encode([source for source, _ in rows])
+    targets = tokenizers.tgt.encode([reference for _, reference in rows])
+    pairs = [Pair(src, tgt) for src, tgt in zip(sources, targets, strict=True)]
+    return [pair for pair in pairs if pair.src and pair.tgt]
