@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -317,6 +318,7 @@ def test_a_line_is_answered_at_once_and_ctrl_c_is_quiet(attention_run: Path) -> 
         for sentence in _SENTENCES[:2]:  # the input stays open: only flushing gets an answer out
             process.stdin.write(sentence.encode() + b"\n")
             process.stdin.flush()
+            assert select.select([process.stdout], [], [], _TIMEOUT)[0], "no answer"
             assert process.stdout.readline().strip()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=_TIMEOUT)
