@@ -1,0 +1,85 @@
+"""Checks of command-line overrides that Hydra makes late or without advice."""
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+
+from mt.config import Config
+
+RESUMABLE = (
+    "trainer.max_epochs",
+    "trainer.max_steps",
+    "trainer.patience",
+    "trainer.threads",
+    "trainer.device",
+    "data.root",
+)
+"""What a resumed run may change: how long it goes on, and where."""
+
+
+def check_overrides(arguments: Iterable[str], configs: Path) -> None:
+    """Check the keys of overrides against the schema and the configuration groups.
+
+    Raises:
+        ValueError: A key that does not exist; the message names the nearest that does.
+    """
+    options, open_ended = _option_keys(Config, "")
+    groups = [path.name for path in configs.iterdir() if path.is_dir()]
+    for argument in arguments:
+        if argument.startswith("-") or "=" not in argument:
+            continue
+        key = argument.split("=", 1)[0].lstrip("+~").split("@")[0]
+        if key in options or key in groups or key.split(".")[0] == "hydra":
+            continue
+        if any(key.startswith(f"{prefix}.") for prefix in open_ended):
+            continue
+        raise ValueError(_unknown(key, [*options, *groups]))
+
+
+def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
+    """Return the overrides to apply to a resumed run.
+
+    Raises:
+        ValueError: An override that would make another run of it.
+    """
+    kept = []
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        if key in ("run", "resume"):
+            continue
+        if key not in RESUMABLE:
+            raise ValueError(
+                f"{override} cannot go with resume=true, which goes on with the run's own "
+                f"config.yaml; accepted is {', '.join(RESUMABLE)}. For another configuration start a new run"
+            )
+        kept.append(override)
+    return kept
+
+
+def _option_keys(schema: type, prefix: str) -> tuple[list[str], list[str]]:
+    """Return the dotted keys of a dataclass, and those under which any key is welcome."""
+    options, open_ended = [], []
+    for field in dataclasses.fields(schema):
+        key, kind = f"{prefix}{field.name}", field.type
+        options.append(key)
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            nested = _option_keys(kind, f"{key}.")
+            options += nested[0]
+            open_ended += nested[1]
+        elif typing.get_origin(kind) is dict:
+            open_ended.append(key)
+    return options, open_ended
+
+
+def _unknown(key: str, accepted: list[str]) -> str:
+    near = difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)
+    if not near:  # a bare name whose group was forgotten: lr for optim.lr
+        near = [option for option in accepted if option.split(".")[-1] == key][:1]
+    advice = f"did you mean {near[0]}?" if near else f"sections are {', '.join(_sections())}."
+    return f"there is no option {key!r}: {advice} `mt-train --cfg job` prints all of them"
+
+
+def _sections() -> list[str]:
+    return [field.name for field in dataclasses.fields(Config)]

@@ -1,0 +1,126 @@
+"""mt-train: train a model from a Hydra configuration."""
+
+import dataclasses
+import logging
+import shlex
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mt.checkpoint import RunDirectory
+from mt.cli.overrides import check_overrides, check_resume_overrides
+from mt.config import Config
+
+_SHIPPED = Path(__file__).parent.parent / "_configs"  # in a wheel
+CONFIGS = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "configs"
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("mt").setLevel(logging.INFO)
+    try:
+        check_overrides(sys.argv[1:], CONFIGS)
+    except ValueError as error:
+        _fail(str(error), code=2)
+    _compose_and_train()
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
+def _compose_and_train(composed: DictConfig) -> None:
+    job = HydraConfig.get()
+    try:
+        config = _to_config(composed)
+        overrides = list(job.overrides.task)
+        if config.resume:
+            config = _resumed_config(config.run, overrides)
+        elif job.mode is RunMode.MULTIRUN and not any(o.startswith("run=") for o in overrides):
+            config.run = f"{config.run}-{job.job.override_dirname}"
+    except (ValueError, FileNotFoundError) as error:
+        _fail(str(error), code=2)
+    train_and_report(config)
+
+
+def train_and_report(config: Config) -> None:
+    """Train, and end with the score and the commands to try next; exit 1 on a failure."""
+    from mt.training.run import (
+        train,
+    )  # torch takes a second to import; --help and typing errors do not wait for it
+    from mt.training.trainer import DivergenceError
+
+    try:
+        outcome = train(config)
+    except (ValueError, FileNotFoundError, FileExistsError, DivergenceError) as error:
+        _fail(str(error), code=1)
+    except RuntimeError as error:
+        if "out of memory" not in str(error):
+            raise
+        _fail(
+            f"out of memory: lower trainer.batch_tokens (now {config.trainer.batch_tokens}) or "
+            f"data.max_length (now {config.data.max_length}); trainer.accumulate keeps the size of "
+            "an update",
+            code=1,
+        )
+    except KeyboardInterrupt:
+        _fail("stopped at once; what was saved before is kept", code=130)
+    run = shlex.quote(config.run)
+    if outcome.reason == "interrupted":
+        print(
+            f"Stopped after update {outcome.step}; saved. Go on with:\n"
+            f"  mt-train run={run} resume=true"
+        )
+        raise SystemExit(130)
+    _print_best(RunDirectory(config.run))
+    print(f"Evaluate:  mt-evaluate {run}\nTranslate: mt-translate {run}")
+
+
+def _print_best(run: RunDirectory) -> None:
+    events = run.read_metrics()
+    end = events[-1]
+    best = next(
+        e for e in reversed(events) if e["event"] == "valid" and e["step"] == end["best_step"]
+    )
+    print(
+        f"Done ({end['reason']}): {end['step']} updates in {end['seconds'] / 60:.1f} minutes, "
+        f"{end['tokens_per_s']:,.0f} target tokens/s\n"
+        f"Best on valid, update {best['step']}: BLEU {best['bleu']:.2f}, "
+        f"perplexity {best['ppl']:.2f}\n"
+        f"  {best['signature']}"
+    )
+
+
+def _to_config(composed: DictConfig) -> Config:
+    """Turn what Hydra composed into dataclasses, whose checks run here."""
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        settings = " ".join(f"{key}=VALUE" for key in missing)
+        raise ValueError(f"no value for {', '.join(missing)}: add {settings}")
+    try:
+        config = OmegaConf.to_object(composed)
+    except OmegaConfBaseException as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    if not isinstance(config, Config):
+        raise TypeError(f"the composed configuration is a {type(config).__name__}")
+    return config
+
+
+def _resumed_config(run: str, overrides: list[str]) -> Config:
+    """Return the run's saved configuration, with the few overrides that may be changed."""
+    kept = check_resume_overrides(overrides)
+    saved = RunDirectory.open(run).load_config()
+    merged = OmegaConf.merge(OmegaConf.structured(saved), OmegaConf.from_dotlist(kept))
+    config = OmegaConf.to_object(merged)
+    return dataclasses.replace(config, run=run, resume=True)  # type: ignore[type-var]
+
+
+def _fail(message: str, *, code: int) -> None:
+    print(f"mt-train: {message}", file=sys.stderr)
+    raise SystemExit(code)

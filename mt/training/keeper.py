@@ -1,0 +1,82 @@
+"""The checkpoints of a run on disk: best.pt, last.pt, previous.pt, the N kept, averaged.pt."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from mt.checkpoint import RunDirectory, average_checkpoints, load_checkpoint, save_checkpoint
+from mt.config import Keep, TrainerConfig
+
+_log = logging.getLogger(__name__)
+
+
+class CheckpointKeeper:
+    """Write, keep, drop and average the checkpoints of one run.
+
+    Attributes:
+        kept: [update, value of the metric] of every kept checkpoint; part of the saved state.
+    """
+
+    def __init__(self, run: RunDirectory, config: TrainerConfig) -> None:
+        self.directory = run.checkpoints
+        self.config = config
+        self.kept: list[list[float]] = []
+
+    def save_judged(
+        self, model: Mapping[str, Tensor], *, step: int, value: float, best: bool
+    ) -> None:
+        """Save validated parameters, as best.pt and among the kept where they belong there."""
+        content = {"model": dict(model), "step": step, self.config.metric.name: value}
+        if best:
+            save_checkpoint(self.directory / "best.pt", content)
+        candidates = [*self.kept, [step, value]]
+        if self.config.keep_by is Keep.best:  # the best come last
+            candidates.sort(key=lambda c: c[1], reverse=not self.config.metric.higher_is_better)
+        first_kept = max(0, len(candidates) - self.config.keep)
+        dropped, self.kept = candidates[:first_kept], candidates[first_kept:]
+        if [step, value] in self.kept:
+            save_checkpoint(self._path(step), content)
+        for old_step, _ in dropped:
+            self._path(old_step).unlink(missing_ok=True)
+
+    def save_last(self, state: Mapping[str, Any]) -> None:
+        """Save everything that resuming needs; the file before stays as previous.pt."""
+        last = self.directory / "last.pt"
+        if last.exists():
+            last.replace(self.directory / "previous.pt")
+        save_checkpoint(last, {**state, "kept": self.kept})
+
+    def load_last(self) -> dict[str, Any]:
+        """Read last.pt, or previous.pt where that is damaged or missing.
+
+        Raises:
+            FileNotFoundError: Nothing has been saved yet.
+            ValueError: Neither file can be read.
+        """
+        paths = [self.directory / name for name in ("last.pt", "previous.pt")]
+        present = [path for path in paths if path.is_file()]
+        if not present:
+            raise FileNotFoundError(
+                f"{self.directory} holds no last.pt to go on from: the run stopped before it "
+                f"first saved. Delete {self.directory.parent} and train again"
+            )
+        try:
+            state = load_checkpoint(present[0])
+        except ValueError as error:
+            if present[0] is present[-1]:
+                raise
+            _log.warning("%s; going on from %s", error, present[-1])
+            state = load_checkpoint(present[-1])
+        self.kept = state["kept"]
+        return state
+
+    def write_average(self, step: int) -> None:
+        """Write the mean of the kept checkpoints as averaged.pt."""
+        average = average_checkpoints([self._path(kept_step) for kept_step, _ in self.kept])
+        save_checkpoint(self.directory / "averaged.pt", {"model": average, "step": step})
+
+    def _path(self, step: float) -> Path:
+        return self.directory / f"step-{int(step):07d}.pt"

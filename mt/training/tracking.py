@@ -1,0 +1,98 @@
+"""What training writes down: TensorBoard, its twin `metrics.jsonl`, and progress."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from mt.checkpoint import RunDirectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LINE_EVERY = 30.0  # seconds between two progress lines where there is no terminal
+
+_log = logging.getLogger(__name__)
+
+
+class Tracker:
+    """Record the events of one run; a resumed run goes on in the same files.
+
+    Events of updates after `step`, which a killed run wrote and its last checkpoint does not know,
+    are taken out, so that every update stands in the record once.
+    """
+
+    def __init__(self, run: RunDirectory, *, step: int, total_steps: int) -> None:
+        events = [event for event in run.read_metrics() if event["step"] <= step]
+        with run.metrics_path.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(event) + "\n" for event in events)
+        self._file = run.metrics_path.open("a", encoding="utf-8")
+        self._writer = SummaryWriter(str(run.tensorboard), purge_step=step + 1 if step else None)
+        self._total_steps = total_steps
+        self._first_step = step
+        self._started = time.perf_counter()
+        self._last_line = self._started
+        self._bar = tqdm(
+            total=total_steps,
+            initial=step,
+            disable=not sys.stderr.isatty(),
+            unit=" updates",
+            dynamic_ncols=True,
+            smoothing=0.05,
+        )
+
+    def __enter__(self) -> Self:
+        """Return the tracker itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the files."""
+        self._bar.close()
+        self._writer.close()
+        self._file.close()
+
+    def event(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Append one object to `metrics.jsonl`, and its numbers to TensorBoard as `kind/name`."""
+        self._file.write(json.dumps({"event": kind, "step": step, **values}) + "\n")
+        if kind in ("train", "valid"):
+            for name, value in values.items():
+                if isinstance(value, int | float) and name not in ("seconds", "epoch"):
+                    self._writer.add_scalar(f"{kind}/{name}", value, step)
+        if kind != "train":
+            self._file.flush()
+
+    def progress(self, step: int, *, loss: float, tokens_per_s: float) -> None:
+        """Move the progress bar, or write a line now and then where there is no terminal."""
+        self._bar.set_postfix_str(f"loss {loss:.3f}, {tokens_per_s:,.0f} tokens/s", refresh=False)
+        self._bar.update(step - self._bar.n)
+        now = time.perf_counter()
+        if self._bar.disable and now - self._last_line >= LINE_EVERY:
+            self._last_line = now
+            left = (now - self._started) / (step - self._first_step) * (self._total_steps - step)
+            _log.info(
+                "update %d/%d  loss %.3f  %s tokens/s  about %d min left",
+                step,
+                self._total_steps,
+                loss,
+                f"{tokens_per_s:,.0f}",
+                round(left / 60),
+            )
+
+    def text(self, name: str, text: str, step: int) -> None:
+        """Show a text in TensorBoard."""
+        self._writer.add_text(name, text, step)
+
+    def figure(self, name: str, figure: "Figure", step: int) -> None:
+        """Show a figure in TensorBoard."""
+        self._writer.add_figure(name, figure, step)

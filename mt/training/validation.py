@@ -1,0 +1,75 @@
+"""Validation: loss and perplexity under teacher forcing, BLEU of a real search."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from mt.config import Metric, SearchConfig
+from mt.data.batching import Pair
+from mt.data.tokenizer import Tokenizer
+from mt.decoding import score_ids, search_ids
+from mt.metrics import Score, bleu
+from mt.models.seq2seq import Seq2Seq
+from mt.search import Hypothesis
+
+
+class Validation(NamedTuple):
+    """What one validation found.
+
+    Attributes:
+        loss: Nats per target token under teacher forcing, without label smoothing.
+        bleu: sacreBLEU of the search's output against the raw references.
+        hypotheses: The search's output, in the order of the validation set.
+        translations: The same as text.
+    """
+
+    loss: float
+    bleu: Score
+    hypotheses: list[Hypothesis]
+    translations: list[str]
+
+    @property
+    def ppl(self) -> float:
+        """Perplexity a target token: e to the loss."""
+        return math.exp(min(self.loss, 700.0))
+
+    def value(self, metric: Metric) -> float:
+        """Return the number that a metric names."""
+        return {Metric.loss: self.loss, Metric.ppl: self.ppl, Metric.bleu: self.bleu.value}[metric]
+
+
+class Validator:
+    """Hold a validation set and judge models on it."""
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        references: Sequence[str],
+        *,
+        language: str,
+        tokenizer: Tokenizer,
+        search: SearchConfig,
+        beam_size: int,
+        device: torch.device,
+    ) -> None:
+        self.pairs = pairs
+        self.references = references
+        self.language = language
+        self.tokenizer = tokenizer
+        self.search = dataclasses.replace(search, beam_size=beam_size)
+        self.device = device
+        self.n_tokens = sum(len(pair.tgt) + 1 for pair in pairs)
+
+    def __call__(self, model: Seq2Seq) -> Validation:
+        """Judge a model, which is left in evaluation mode."""
+        model.eval()
+        log_probs = score_ids(model, self.pairs, device=self.device)
+        found = search_ids(model, [p.src for p in self.pairs], self.search, device=self.device)
+        hypotheses = [answers[0] for answers in found]
+        translations = [self.tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]
+        references = [[reference] for reference in self.references]
+        score = bleu(translations, references, language=self.language)
+        return Validation(-sum(log_probs) / self.n_tokens, score, hypotheses, translations)
