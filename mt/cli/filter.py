@@ -3,6 +3,7 @@
 import logging
 import os
 import select
+from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from mt.cli.render import OutputFormat, render
@@ -11,6 +12,7 @@ if TYPE_CHECKING:  # the types alone; importing the translator would load torch
     from mt.translator import Translator
 
 LINES_AT_ONCE = 512  # enough to sort into batches of similar length
+BYTES_AT_ONCE = 1 << 16  # bounds the memory that the alignments of many long lines take
 _CHUNK = 1 << 16  # bytes a read
 
 _log = logging.getLogger(__name__)
@@ -37,11 +39,18 @@ class LineReader:
         self._tail = bytearray()
         self._ended = False
 
-    def read(self, limit: int) -> list[bytes]:
-        """Return up to `limit` lines without their ends; wait only for the first; [] at the end."""
-        while not self._ended and len(self._lines) < limit and (not self._lines or self._waiting()):
+    def read(self) -> list[bytes]:
+        """Return lines without their ends, at most so many as one go takes; [] at the end.
+
+        Wait for the first line only; then take what has arrived.
+        """
+        while not self._ended and len(self._lines) < LINES_AT_ONCE:
+            if self._lines and not self._waiting():
+                break
             self._receive()
-        lines, self._lines = self._lines[:limit], self._lines[limit:]
+        sizes = accumulate(len(line) for line in self._lines[:LINES_AT_ONCE])
+        count = max(1, sum(size <= BYTES_AT_ONCE for size in sizes))
+        lines, self._lines = self._lines[:count], self._lines[count:]
         return lines
 
     def _waiting(self) -> bool:
@@ -72,7 +81,7 @@ def translate_stream(
     """Translate every line of `descriptor` into `output`, UTF-8, in order, until it ends."""
     reader = LineReader(descriptor)
     n_read = 0
-    while lines := reader.read(LINES_AT_ONCE):
+    while lines := reader.read():
         sentences = [decode_line(line, number) for number, line in enumerate(lines, n_read + 1)]
         results = translator.translate_n_best(
             sentences,

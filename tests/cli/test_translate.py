@@ -259,9 +259,8 @@ def test_lines_are_split_at_line_feeds_alone() -> None:
     os.write(writing, b"a\r\nb\x0bc\x85\n\n" + "d\u2028e".encode())
     os.close(writing)
     reader = LineReader(reading)
-    assert reader.read(2) == [b"a\r", b"b\x0bc\x85"]
-    assert reader.read(9) == [b"", "d\u2028e".encode()]
-    assert reader.read(9) == reader.read(9) == []
+    assert reader.read() == [b"a\r", b"b\x0bc\x85", b"", "d\u2028e".encode()]
+    assert reader.read() == reader.read() == []
     os.close(reading)
 
 
@@ -269,20 +268,21 @@ def test_what_has_arrived_is_read_without_waiting_for_more() -> None:
     reading, writing = os.pipe()
     reader = LineReader(reading)
     os.write(writing, b"a\nb\nhal")
-    assert reader.read(9) == [b"a", b"b"]
+    assert reader.read() == [b"a", b"b"]
     os.write(writing, b"f\n")
-    assert reader.read(9) == [b"half"]
+    assert reader.read() == [b"half"]
     os.close(writing)
     os.close(reading)
 
 
-def test_a_line_longer_than_a_read_stays_whole(tmp_path: Path) -> None:
+def test_a_go_is_bounded_in_lines_and_in_bytes(tmp_path: Path) -> None:
     path = tmp_path / "long"
-    path.write_bytes(b"x" * 1_000_000 + b"\n" + b"y" * 300_000)
+    path.write_bytes(b"x" * 1_000_000 + b"\n" + b"y" * 300_000 + b"\nz" * 700)
     with path.open("rb") as file:
         reader = LineReader(file.fileno())
-        lines = reader.read(9) + reader.read(9)
-    assert [len(line) for line in lines] == [1_000_000, 300_000]
+        goes = [reader.read() for _ in range(5)]
+    assert [len(lines) for lines in goes] == [1, 1, 512, 188, 0]
+    assert [len(lines[0]) for lines in goes[:3]] == [1_000_000, 300_000, 1]
 
 
 def test_more_lines_than_one_batch_stay_in_order(
