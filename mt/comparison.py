@@ -14,45 +14,23 @@ from mt.config import Config, DataConfig
 from mt.evaluation import Evaluation, System, evaluate, load_system
 from mt.evaluation_set import (
     EvaluationSet,
-    check_splits,
     default_split,
     encode_pairs,
     load_evaluation_set,
 )
 from mt.gradient_reach import GradientReach, measure_reach
 from mt.metrics import PairedScores
+from mt.sentence_views import (
+    Example,
+    LengthBucket,
+    bleu_by_length,
+    differing_examples,
+    length_unit,
+)
 
 logger = logging.getLogger(__name__)
 
-BUCKET_WORDS = 5  # width of a length bucket before small ones are merged
-FEWEST_SENTENCES = 20  # a bucket with fewer says little: it joins its neighbour
-EXAMPLES = 6
 REACH_PAIRS = 1000  # the gradient is measured on this many pairs at most
-
-
-class LengthBucket(NamedTuple):
-    """BLEU of each system on the sentences with `shortest` to `longest` source words."""
-
-    shortest: int
-    longest: int
-    count: int
-    bleu: list[float]
-
-    @property
-    def label(self) -> str:
-        """The range as text, such as `6-10`."""
-        if self.shortest == self.longest:
-            return str(self.shortest)
-        return f"{self.shortest}-{self.longest}"
-
-
-class Example(NamedTuple):
-    """One sentence, each system's translation of it, and those translations' chrF."""
-
-    source: str
-    references: list[str]
-    outputs: list[str]
-    chrf: list[float]
 
 
 @dataclass(frozen=True)
@@ -135,7 +113,6 @@ def compare(
     if data_root is not None:
         corpus = replace(corpus, root=data_root)
     chosen = list(dict.fromkeys(splits)) or [default_split(corpus)]
-    check_splits(corpus, chosen)
     sets = [load_evaluation_set(corpus, split) for split in chosen]
     translate = partial(
         evaluate, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
@@ -180,53 +157,6 @@ def run_names(paths: Sequence[Path]) -> list[str]:
     return ["/".join(path.parts[-depth:]) for path in resolved]
 
 
-def length_buckets(
-    lengths: Sequence[int], *, width: int = BUCKET_WORDS, fewest: int = FEWEST_SENTENCES
-) -> list[list[int]]:
-    """Group sentences by length, in ranges of `width`; ranges with few sentences join the next.
-
-    Args:
-        lengths: of each sentence, in words.
-        width: of a range: 1 to `width`, and so on.
-        fewest: sentences in a group, unless there are fewer in all.
-
-    Returns:
-        The row numbers of each group, from short to long; every row is in one group.
-    """
-    ranges: dict[int, list[int]] = {}
-    for row, length in enumerate(lengths):
-        ranges.setdefault(max(0, length - 1) // width, []).append(row)
-    groups: list[list[int]] = []
-    pending: list[int] = []
-    for key in sorted(ranges):
-        pending += ranges[key]
-        if len(pending) >= fewest:
-            groups.append(pending)
-            pending = []
-    if pending and groups:
-        groups[-1] += pending
-    elif pending:
-        groups.append(pending)
-    return groups
-
-
-def differing_examples(
-    data: EvaluationSet, outputs: Sequence[Sequence[str]], *, count: int = EXAMPLES
-) -> list[Example]:
-    """Return the sentences whose translations' chrF lie furthest apart, the furthest first.
-
-    Sentences that all systems score alike on are no examples; a repeated source is shown once.
-    """
-    found: dict[str, Example] = {}
-    for row, (source, references) in enumerate(zip(data.sources, data.references, strict=True)):
-        texts = [column[row] for column in outputs]
-        if len(set(texts)) > 1:
-            scores = [metrics.sentence_chrf(text, references) for text in texts]
-            found.setdefault(source, Example(source, references, texts, scores))
-    ranked = sorted(found.values(), key=lambda example: min(example.chrf) - max(example.chrf))
-    return [example for example in ranked if max(example.chrf) > min(example.chrf)][:count]
-
-
 def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfig:
     pairs = [f"{config.data.src}-{config.data.tgt}" for config in configs]
     if len(set(pairs)) > 1:
@@ -256,7 +186,7 @@ def _measure(
         pairs = encode_pairs(tokenizers, data)[:REACH_PAIRS]
         reach.append(measure_reach(model, pairs, device=system.translator.device))
     events = RunDirectory.open(system.path).read_metrics()
-    end = next((event for event in reversed(events) if event.get("event") == "end"), {})
+    end: dict[str, Any] = next((event for event in reversed(events) if event.get("event") == "end"), {})
     training = Training(
         name=name,
         step=system.step,
@@ -280,31 +210,12 @@ def _compare_split(
 ) -> SplitComparison:
     outputs = [evaluation.hypotheses for evaluation in evaluations]
     logger.info("%s: resampling for the confidence intervals", data.name)
-    # Words are what spaces separate; where a language has none, characters are counted instead.
-    spaced = metrics.bleu_tokenizer(corpus.src) == "13a"
-    lengths = [len(text.split()) if spaced else len("".join(text.split())) for text in data.sources]
-    buckets = [
-        LengthBucket(
-            shortest=min(lengths[row] for row in rows),
-            longest=max(lengths[row] for row in rows),
-            count=len(rows),
-            bleu=[
-                metrics.bleu(
-                    [column[row] for row in rows],
-                    [data.references[row] for row in rows],
-                    language=corpus.tgt,
-                ).value
-                for column in outputs
-            ],
-        )
-        for rows in length_buckets(lengths)
-    ]
     return SplitComparison(
         data=data,
         evaluations=evaluations,
         paired=metrics.paired_bootstrap(outputs, data.references, language=corpus.tgt),
-        buckets=buckets,
-        length_unit="words" if spaced else "characters",
+        buckets=bleu_by_length(data, outputs, src=corpus.src, tgt=corpus.tgt),
+        length_unit=length_unit(corpus.src),
         reach=reach,
         examples=differing_examples(data, outputs),
     )

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mt.comparison import Comparison, Example, SplitComparison, Training
+from mt.comparison import Comparison, SplitComparison, Training
 from mt.evaluation import Evaluation
 from mt.metrics import SystemScore
 from mt.plotting import bleu_by_length_figure, gradient_reach_figure, save_figure
+from mt.sentence_views import Example
 
 _HEADINGS = (
     "system",
@@ -81,7 +82,7 @@ def _split_section(comparison: Comparison, split: SplitComparison, pictures: Seq
     names = [_escape(system.name) for system in systems]
     unit = split.length_unit
     buckets = [
-        (bucket.label, str(bucket.count), *(f"{value:.1f}" for value in bucket.bleu))
+        (bucket.label, str(bucket.sentences), *(f"{value:.1f}" for value in bucket.bleu))
         for bucket in split.buckets
     ]
     weakest = [
@@ -183,7 +184,7 @@ def _save_figures(split: SplitComparison, names: Sequence[str], paths: Sequence[
     by_length = bleu_by_length_figure(
         [bucket.label for bucket in split.buckets],
         {name: [bucket.bleu[i] for bucket in split.buckets] for i, name in enumerate(names)},
-        counts=[bucket.count for bucket in split.buckets],
+        counts=[bucket.sentences for bucket in split.buckets],
         title=f"BLEU by source length, {title}",
         unit=split.length_unit,
     )

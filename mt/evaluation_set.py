@@ -1,6 +1,5 @@
 """What an evaluation needs: sentences and their references, from a split or from files."""
 
-import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from mt.config import DataConfig
 from mt.data.batching import Pair
 from mt.data.corpus import group_references, load_split, split_names
+from mt.data.reading import CorpusFile, read_lines
 from mt.data.tokenizer import TokenizerPair
 
 
@@ -34,24 +34,12 @@ def default_split(config: DataConfig) -> str:
     return next((name for name in names if name.startswith("test")), names[-1])
 
 
-def check_splits(config: DataConfig, splits: Sequence[str]) -> None:
-    """Raise ValueError, listing what there is, if a split is not one of the corpus."""
-    names = split_names(config)
-    for split in splits:
-        if split not in names:
-            raise ValueError(
-                f"no split {split!r} in corpus {config.name!r} for {config.src}-{config.tgt}; "
-                f"it has: {', '.join(names)}"
-            )
-
-
 def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:
     """Load a split, its references grouped where `data.multi_reference` says so.
 
     Raises:
-        ValueError: for an unknown split, or what `load_split` cannot read.
+        ValueError: for an unknown split, or what else `load_split` finds wrong.
     """
-    check_splits(config, [split])
     dataset = load_split(config, split)
     if config.multi_reference:
         grouped = group_references(dataset)
@@ -66,8 +54,8 @@ def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationS
         FileNotFoundError: for a file that is not there.
         ValueError: for unequal line counts, an empty file, or invalid UTF-8.
     """
-    sources = read_lines(source)
-    columns = [read_lines(path) for path in references]
+    sources = _lines(source)
+    columns = [_lines(path) for path in references]
     for path, column in zip(references, columns, strict=True):
         if len(column) != len(sources):
             raise ValueError(
@@ -79,20 +67,12 @@ def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationS
     return EvaluationSet(name, sources, groups, tuple(references))
 
 
-def read_lines(path: Path) -> list[str]:
-    """Read a text file, plain or gzip; only a line feed ends a line."""
+def _lines(path: Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    rows = data.removesuffix(b"\n").split(b"\n") if data else []
-    if not rows:
+    lines = list(read_lines(CorpusFile(path)))
+    if not lines:
         raise ValueError(f"{path}: the file is empty")
-    lines = []
-    for number, row in enumerate(rows, start=1):
-        try:
-            lines.append(row.removesuffix(b"\r").decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}, line {number}: not UTF-8 ({error.reason})") from None
     return lines
 
 

@@ -83,7 +83,6 @@ def _load_sets(arguments: argparse.Namespace, corpus: "DataConfig") -> list["Eva
     from pathlib import Path
 
     from mt.evaluation_set import (
-        check_splits,
         default_split,
         load_evaluation_set,
         read_evaluation_set,
@@ -92,7 +91,6 @@ def _load_sets(arguments: argparse.Namespace, corpus: "DataConfig") -> list["Eva
     if arguments.src is not None:
         return [read_evaluation_set(Path(arguments.src), [Path(ref) for ref in arguments.ref])]
     splits = arguments.split or [default_split(corpus)]
-    check_splits(corpus, splits)
     return [load_evaluation_set(corpus, split) for split in splits]
 
 

@@ -1,0 +1,118 @@
+"""Where systems differ: by the length of the source, and in which sentences."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mt import metrics
+from mt.evaluation_set import EvaluationSet
+
+BUCKET_WORDS = 5  # width of a length bucket before small ones are merged
+FEWEST_SENTENCES = 20  # a bucket with fewer says little: it joins its neighbour
+EXAMPLES = 6
+
+
+class LengthBucket(NamedTuple):
+    """BLEU of each system on the sentences with `shortest` to `longest` source words."""
+
+    shortest: int
+    longest: int
+    sentences: int
+    bleu: list[float]
+
+    @property
+    def label(self) -> str:
+        """The range as text, such as `6-10`."""
+        if self.shortest == self.longest:
+            return str(self.shortest)
+        return f"{self.shortest}-{self.longest}"
+
+
+class Example(NamedTuple):
+    """One sentence, each system's translation of it, and those translations' chrF."""
+
+    source: str
+    references: list[str]
+    outputs: list[str]
+    chrf: list[float]
+
+
+def length_unit(language: str) -> str:
+    """Return what sentences of a language are measured in: words, or characters without spaces."""
+    return "words" if metrics.bleu_tokenizer(language) == "13a" else "characters"
+
+
+def sentence_lengths(sentences: Sequence[str], *, language: str) -> list[int]:
+    """Count the words of each sentence; characters, where the language sets no spaces."""
+    words = [text.split() for text in sentences]
+    if length_unit(language) == "words":
+        return [len(one) for one in words]
+    return [len("".join(one)) for one in words]
+
+
+def bleu_by_length(
+    data: EvaluationSet, outputs: Sequence[Sequence[str]], *, src: str, tgt: str
+) -> list[LengthBucket]:
+    """Compute each system's BLEU on short to long sources.
+
+    Args:
+        data: sources and references.
+        outputs: for each system, its translations.
+        src: the source language code, which chooses the unit of length.
+        tgt: the target language code, which chooses BLEU's tokenizer.
+    """
+    lengths = sentence_lengths(data.sources, language=src)
+    buckets = []
+    for rows in length_buckets(lengths):
+        references = [data.references[row] for row in rows]
+        columns = [[column[row] for row in rows] for column in outputs]
+        bleu = [metrics.bleu(some, references, language=tgt).value for some in columns]
+        inside = [lengths[row] for row in rows]
+        buckets.append(LengthBucket(min(inside), max(inside), len(rows), bleu))
+    return buckets
+
+
+def length_buckets(
+    lengths: Sequence[int], *, width: int = BUCKET_WORDS, fewest: int = FEWEST_SENTENCES
+) -> list[list[int]]:
+    """Group sentences by length, in ranges of `width`; ranges with few sentences join the next.
+
+    Args:
+        lengths: of each sentence, in words.
+        width: of a range: 1 to `width`, and so on.
+        fewest: sentences in a group, unless there are fewer in all.
+
+    Returns:
+        The row numbers of each group, from short to long; every row is in one group.
+    """
+    ranges: dict[int, list[int]] = {}
+    for row, length in enumerate(lengths):
+        ranges.setdefault(max(0, length - 1) // width, []).append(row)
+    groups: list[list[int]] = []
+    pending: list[int] = []
+    for key in sorted(ranges):
+        pending += ranges[key]
+        if len(pending) >= fewest:
+            groups.append(pending)
+            pending = []
+    if pending and groups:
+        groups[-1] += pending
+    elif pending:
+        groups.append(pending)
+    return groups
+
+
+def differing_examples(
+    data: EvaluationSet, outputs: Sequence[Sequence[str]], *, count: int = EXAMPLES
+) -> list[Example]:
+    """Return the sentences whose translations' chrF lie furthest apart, the furthest first.
+
+    Sentences that all systems score alike on are no examples; a repeated source is shown once.
+    """
+    found: dict[str, Example] = {}
+    for row, (source, references) in enumerate(zip(data.sources, data.references, strict=True)):
+        texts = [column[row] for column in outputs]
+        if len(set(texts)) > 1:
+            scores = [metrics.sentence_chrf(text, references) for text in texts]
+            found.setdefault(source, Example(source, references, texts, scores))
+    ranked = sorted(found.values(), key=lambda example: min(example.chrf) - max(example.chrf))
+    return [example for example in ranked if max(example.chrf) > min(example.chrf)][:count]

@@ -1,0 +1,62 @@
+"""`mt-compare` from the outside: the table, the folder it fills, and how it fails."""
+
+import pytest
+
+from mt.cli.compare import main
+
+
+def test_the_table_the_report_and_the_pictures(
+    attention_run, baseline_run, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main([str(attention_run), str(baseline_run), "--beam-size", "1"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("test: 20 sentences\n")
+    assert "baseline against attention" in text
+    assert text.endswith("report and figures: comparison/attention_baseline/report.md\n")
+    folder = tmp_path / "comparison" / "attention_baseline"
+    assert {path.name for path in folder.iterdir()} == {
+        "report.md",
+        "bleu_by_length.png",
+        "gradient_reach.png",
+    }
+
+
+def test_the_folder_can_be_chosen_but_is_no_file(attention_run, baseline_run, capsys, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("", encoding="utf-8")
+    runs = [str(attention_run), str(baseline_run)]
+    assert main([*runs, "--output", str(file)]) == 1
+    assert "is a file: --output takes a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{attention}", "{attention}"], "is given twice: compare different runs"),
+        (["{attention}", "none"], "none is not a run directory"),
+        (["{attention}", "{baseline}", "--split", "tset"], "has no split 'tset'"),
+        (["{attention}", "{baseline}", "--checkpoint", "averaged"], "there is no checkpoint"),
+    ],
+)
+def test_failures_are_one_line(attention_run, baseline_run, capsys, arguments, message):
+    names = {"attention": attention_run, "baseline": baseline_run}
+    assert main([argument.format(**names) for argument in arguments]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("mt-compare: error: ")
+    assert message in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["one"], "give two run directories or more"),
+        ([], "the following arguments are required: RUN"),
+        (["a", "b", "--checkpoint", "x.pt"], "invalid choice: 'x.pt'"),
+    ],
+)
+def test_wrong_usage_exits_with_2(capsys, arguments, message):
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,123 @@
+"""`mt-evaluate` from the outside: what it prints, what it writes, and how it fails."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from mt.cli.evaluate import main
+
+
+def test_the_table_names_scores_files_and_the_command(attention_run, capsys, tmp_path):
+    output = tmp_path / "out.txt"
+    assert main([str(attention_run), "--output", str(output), "--paper-style"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("test: 20 sentences, ")
+    for word in ("BLEU ", "chrF2", "TER", "BLEU lc.norm.tok", "loss", "perplexity", "sentences a"):
+        assert word in text
+    assert "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp" in text
+    assert f"hypotheses: {output}" in text
+    assert f"-i {output}" in text
+    assert len(output.read_text("utf-8").splitlines()) == 20
+
+
+def test_splits_are_written_into_the_run(attention_run, capsys):
+    assert main([str(attention_run), "--split", "valid", "--split", "test"]) == 0
+    assert capsys.readouterr().out.count("sacrebleu ") == 2
+    names = {path.name for path in (attention_run / "hypotheses").iterdir()}
+    assert {"valid.300.txt", "valid.300.json", "test.300.txt", "test.reference.txt"} <= names
+
+
+def test_json_alone_is_on_stdout(attention_run, capsys):
+    assert main([str(attention_run), "--json", "--beam-size", "1"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["name"] == "test"
+    assert result["beam_size"] == 1
+    assert [score["name"] for score in result["scores"]] == ["BLEU", "chrF2", "TER"]
+
+
+def test_files_in_place_of_a_split(attention_run, capsys, tmp_path):
+    source, first, second = (tmp_path / name for name in ("in.xx", "1.yy", "2.yy"))
+    source.write_text("bado kira\n\nfena\n", encoding="utf-8")
+    first.write_text("alben oldan\nx\nortig\n", encoding="utf-8")
+    second.write_text("alben\nx\nortig ortig\n", encoding="utf-8")
+    arguments = [
+        str(attention_run),
+        "--src",
+        str(source),
+        "--ref",
+        str(first),
+        "--ref",
+        str(second),
+    ]
+    assert main([*arguments, "--output", str(tmp_path / "out.txt")]) == 0
+    assert "in: 3 sentences" in capsys.readouterr().out
+    assert (tmp_path / "out.txt").read_text("utf-8").split("\n")[1] == ""
+
+
+def test_another_data_root_is_used(attention_run, capsys, tmp_path):
+    for side in ("xx", "yy"):
+        text = (attention_run / "corpus" / f"test.{side}").read_text("utf-8")
+        (tmp_path / f"test.{side}").write_text("".join(text.splitlines(True)[:5]), encoding="utf-8")
+    output = str(tmp_path / "out.txt")
+    assert main([str(attention_run), "--data-root", str(tmp_path), "--output", output]) == 0
+    assert "test: 5 sentences" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--split", "tset"], "has no split 'tset'"),
+        (["--checkpoint", "averaged"], "there is no checkpoint"),
+        (["--src", "missing.txt", "--ref", "missing.txt"], "missing.txt: no such file"),
+    ],
+)
+def test_failures_are_one_line(attention_run, capsys, arguments, message):
+    assert main([str(attention_run), *arguments]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("mt-evaluate: error: ")
+    assert message in error
+
+
+def test_no_run_is_a_failure(capsys, tmp_path):
+    assert main([str(tmp_path / "none")]) == 1
+    assert "is not a run directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: RUN"),
+        (["run", "--src", "a"], "--src and --ref go together"),
+        (["run", "--ref", "a"], "--src and --ref go together"),
+        (["run", "--src", "a", "--ref", "b", "--split", "test"], "--split and --src exclude"),
+        (["run", "--output", "a.png"], "--output a.png: accepted is a file name that ends in .txt"),
+        (["run", "--output", "a.txt", "--split", "a", "--split", "b"], "of one --split"),
+        (["run", "--beam-size", "0"], "0: accepted is a whole number from 1 on"),
+        (["run", "--threads", "x"], "x: accepted is a whole number from 1 on"),
+        (["run", "--length-penalty", "-1"], "-1: accepted is a number, 0 or more"),
+        (["run", "--length-penalty", "x"], "x: accepted is a number, 0 or more"),
+        (["run", "--device", "tpu"], "invalid choice: 'tpu'"),
+    ],
+)
+def test_wrong_usage_exits_with_2(capsys, arguments, message):
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "compare"])
+def test_help_does_not_wait_for_torch(command):
+    code = (
+        f"import sys; from mt.cli.{command} import _parse\n"
+        "try: _parse(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('torch', 'matplotlib', 'sacrebleu') if name in sys.modules])"
+    )
+    start = time.perf_counter()
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+    assert time.perf_counter() - start < 5  # far more than it takes: the machine may be busy

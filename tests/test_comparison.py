@@ -1,0 +1,187 @@
+"""A comparison shows two systems on the same sentences: table, report and figures."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mt import metrics
+from mt.comparison import compare, run_names
+from mt.comparison_report import duration, plain_table, write_report
+from mt.evaluation_set import EvaluationSet
+from mt.sentence_views import (
+    bleu_by_length,
+    differing_examples,
+    length_buckets,
+    length_unit,
+    sentence_lengths,
+)
+
+
+@pytest.fixture(scope="module")
+def comparison(attention_run, baseline_run):
+    return compare([attention_run, baseline_run], splits=["test", "valid", "test"], device="cpu")
+
+
+@given(st.lists(st.integers(0, 60)), st.integers(1, 9), st.integers(1, 30))
+def test_every_sentence_is_in_one_bucket_and_buckets_are_ordered(lengths, width, fewest):
+    groups = length_buckets(lengths, width=width, fewest=fewest)
+    assert sorted(row for group in groups for row in group) == list(range(len(lengths)))
+    ranges = [[lengths[row] for row in group] for group in groups]
+    assert all(max(a) < min(b) for a, b in pairwise(ranges))
+    assert all(len(group) >= fewest for group in groups) or len(groups) == 1
+
+
+def test_buckets_are_as_wide_as_asked_where_there_are_enough_sentences():
+    lengths = [1, 5, 6, 10, 11] * 20
+    groups = length_buckets(lengths, width=5, fewest=20)
+    assert [sorted({lengths[row] for row in group}) for group in groups] == [[1, 5], [6, 10], [11]]
+
+
+def test_bleu_by_length_is_the_bleu_of_those_sentences():
+    short, long = ["a b c d"] * 20, ["a b c d e f g"] * 20
+    data = EvaluationSet("x", short + long, [[text] for text in short + long])
+    broken = short + ["x " + text[4:] for text in long]
+    buckets = bleu_by_length(data, [data.sources, broken], src="en", tgt="en")
+    assert [bucket.label for bucket in buckets] == ["4", "7"]
+    assert [bucket.sentences for bucket in buckets] == [20, 20]
+    assert buckets[0].bleu == pytest.approx([100, 100])
+    expected = metrics.bleu(broken[20:], data.references[20:]).value
+    assert buckets[1].bleu == pytest.approx([100, expected])
+
+
+def test_length_is_in_characters_where_words_are_not_set_apart():
+    assert sentence_lengths(["two words", ""], language="de") == [2, 0]
+    assert sentence_lengths(["我们 去"], language="zh") == [3]
+    assert (length_unit("de"), length_unit("zh")) == ("words", "characters")
+
+
+def test_examples_are_the_sentences_that_differ_most():
+    data = EvaluationSet("x", ["s", "t", "u", "t"], [["a dog"], ["a cat"], ["a cow"], ["a cat"]])
+    outputs = [["a dog", "a cat", "a cow", "a cat"], ["a dig", "zzz", "a cow", "zzz"]]
+    examples = differing_examples(data, outputs)
+    assert [example.source for example in examples] == ["t", "s"]  # u is alike, t shown once
+    assert examples[0].outputs == ["a cat", "zzz"]
+    assert examples[0].chrf[0] == pytest.approx(100)
+    assert len(differing_examples(data, outputs, count=1)) == 1
+
+
+class TestNames:
+    def test_names_are_the_shortest_that_differ(self):
+        assert run_names([Path("runs/a"), Path("runs/b")]) == ["a", "b"]
+        assert run_names([Path("x/run"), Path("y/run")]) == ["x/run", "y/run"]
+
+    def test_fewer_than_two_or_the_same_run_is_an_error(self):
+        with pytest.raises(ValueError, match="1 run to compare: give two"):
+            run_names([Path("a")])
+        with pytest.raises(ValueError, match="is given twice"):
+            run_names([Path("a"), Path("./a")])
+
+
+class TestComparison:
+    def test_each_split_once_each_system_in_order(self, comparison):
+        assert [split.data.name for split in comparison.splits] == ["test", "valid"]
+        assert [system.name for system in comparison.systems] == ["attention", "baseline"]
+        assert comparison.same_vocabulary
+        assert all(system.seconds == 1.0 for system in comparison.systems)
+
+    def test_the_numbers_agree_with_each_other(self, comparison):
+        for split in comparison.splits:
+            for score, evaluation in zip(split.paired.systems, split.evaluations, strict=True):
+                assert score.value == pytest.approx(evaluation.bleu.value)
+            assert sum(bucket.sentences for bucket in split.buckets) == len(split.data.sources)
+            assert len(split.reach) == 2
+
+    def test_the_same_seed_gives_the_same_numbers(self, comparison, attention_run, baseline_run):
+        again = compare([attention_run, baseline_run], device="cpu")
+        assert again.splits[0].paired == comparison.splits[0].paired
+        assert again.splits[0].reach == comparison.splits[0].reach
+
+    def test_the_table_has_a_row_per_system(self, comparison):
+        text = plain_table(comparison, comparison.splits[0])
+        lines = text.splitlines()
+        assert lines[0] == "test: 20 sentences"
+        assert lines[2].split()[:2] == ["system", "BLEU"]
+        assert [line.split()[0] for line in lines[3:5]] == ["attention", "baseline"]
+        assert f"{comparison.systems[0].parameters:,}" in lines[3]
+        assert lines[-1].startswith("baseline against attention: ")
+        assert "paired bootstrap" in lines[-1]
+        assert "seed:12345" in lines[-1]
+
+    def test_the_report_shows_its_figures(self, comparison, tmp_path):
+        path = write_report(comparison, tmp_path / "deep" / "report")
+        text = path.read_text("utf-8")
+        for picture in (
+            "bleu_by_length.png",
+            "gradient_reach.png",
+            "bleu_by_length_valid.png",
+            "gradient_reach_valid.png",
+        ):
+            assert f"]({picture})" in text
+            assert (path.parent / picture).read_bytes().startswith(b"\x89PNG")
+        assert text.startswith("# attention / baseline\n")
+        assert comparison.splits[0].evaluations[0].bleu.signature in text
+        assert "have different vocabularies" not in text
+
+    def test_runs_without_a_record_of_training_and_other_vocabularies(self, comparison, tmp_path):
+        unknown = [replace(s, seconds=None, tokens_per_second=None) for s in comparison.systems]
+        changed = replace(comparison, systems=unknown, same_vocabulary=False)
+        text = write_report(changed, tmp_path).read_text("utf-8")
+        assert "have different vocabularies" in text
+        assert "| - | - |" in text
+
+    def test_markdown_in_sentences_shows_as_it_is(self, comparison, tmp_path):
+        split = comparison.splits[0]
+        source = "a | *b*\n<i> [x](y)"
+        example = split.examples[0]._replace(source=source)
+        changed = replace(comparison, splits=[replace(split, examples=[example])])
+        text = write_report(changed, tmp_path).read_text("utf-8")
+        assert r"a \| \*b\* \<i\> \[x\](y)" in text
+
+    def test_systems_that_never_differ(self, comparison, tmp_path):
+        split = replace(comparison.splits[0], examples=[])
+        text = write_report(replace(comparison, splits=[split]), tmp_path).read_text("utf-8")
+        assert "The systems differ on no sentence." in text
+
+
+def edited_run(run: Path, folder: Path, **data: str) -> Path:
+    """Copy a run's files by links, and change its data configuration."""
+    folder.mkdir()
+    for item in run.iterdir():
+        if item.name != "config.yaml":
+            (folder / item.name).symlink_to(item)
+    config = yaml.safe_load((run / "config.yaml").read_text("utf-8"))
+    config["data"].update(data)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    return folder
+
+
+def test_other_language_pairs_are_refused(attention_run, tmp_path):
+    other = edited_run(attention_run, tmp_path / "reverse", src="yy", tgt="xx")
+    with pytest.raises(ValueError, match=r"different language pairs \(attention: xx-yy, reverse"):
+        compare([attention_run, other], device="cpu")
+
+
+def test_another_corpus_of_the_same_pair_is_warned_about(attention_run, tmp_path, caplog):
+    other = edited_run(attention_run, tmp_path / "other", name="elsewhere")
+    comparison = compare([attention_run, other], device="cpu", beam_size=1)
+    assert "other was trained on elsewhere; it is compared on tiny" in caplog.text
+    score = comparison.splits[0].paired.systems[1]
+    assert score.p_value == 1.0
+    assert comparison.splits[0].examples == []
+
+
+def test_an_unknown_split_is_named(attention_run, baseline_run):
+    with pytest.raises(ValueError, match="has no split 'tset'"):
+        compare([attention_run, baseline_run], splits=["tset"], device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(7.4, "7 s"), (61, "1 min 01 s"), (3725, "1 h 02 min")]
+)
+def test_durations_read_well(seconds, text):
+    assert duration(seconds) == text

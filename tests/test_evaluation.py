@@ -1,0 +1,238 @@
+"""Evaluation keeps lines aligned, its files score alike with sacrebleu, mistakes are named."""
+
+import gzip
+import json
+import math
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mt import metrics
+from mt.checkpoint import RunDirectory
+from mt.data.batching import Pair
+from mt.decoding import score_ids
+from mt.evaluation import (
+    TeacherForced,
+    evaluate,
+    load_system,
+    sacrebleu_command,
+    teacher_forced_loss,
+    write_evaluation,
+)
+from mt.evaluation_set import (
+    EvaluationSet,
+    default_split,
+    encode_pairs,
+    load_evaluation_set,
+    read_evaluation_set,
+)
+
+
+@pytest.fixture(scope="module")
+def system(attention_run):
+    return load_system(attention_run, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def test_set(system):
+    return load_evaluation_set(system.config.data, "test")
+
+
+@pytest.fixture(scope="module")
+def evaluation(system, test_set):
+    return evaluate(system, test_set, paper_style=True)
+
+
+def sacrebleu_scores(command: str) -> dict[str, float]:
+    words = shlex.split(command)
+    assert words[0] == "sacrebleu"
+    run = subprocess.run(
+        [sys.executable, "-m", *words], capture_output=True, text=True, check=True, timeout=60
+    )
+    return {entry["name"]: entry["score"] for entry in json.loads(run.stdout)}
+
+
+def test_every_source_line_has_a_hypothesis_and_all_scores(system, test_set, evaluation):
+    assert len(evaluation.hypotheses) == len(test_set.sources) == 20
+    assert [score.name for score in evaluation.scores] == [
+        "BLEU",
+        "chrF2",
+        "TER",
+        "BLEU lc.norm.tok",
+    ]
+    assert evaluation.step == system.step > 0
+    assert evaluation.checkpoint.name == "best.pt"
+    assert evaluation.beam_size == system.config.search.beam_size
+    assert evaluation.sentences_per_second > 0
+
+
+def test_a_system_that_learned_beats_one_that_reads_other_sources(system, test_set, evaluation):
+    shifted = replace(test_set, references=test_set.references[1:] + test_set.references[:1])
+    worse = evaluate(system, shifted)
+    assert evaluation.chrf.value > worse.chrf.value + 5
+    assert evaluation.teacher_forced.loss < worse.teacher_forced.loss
+
+
+def test_the_sacrebleu_command_reproduces_the_scores(evaluation, test_set, tmp_path):
+    written = write_evaluation(evaluation, test_set, tmp_path / "a" / "test.1.txt", language="yy")
+    assert written.hypotheses.read_text("utf-8").split("\n")[:-1] == evaluation.hypotheses
+    assert [path.name for path in written.references] == ["test.reference.txt"]
+    scores = sacrebleu_scores(written.command)
+    for score in evaluation.scores[:3]:
+        assert scores[score.name] == round(score.value, 2)
+
+
+def test_several_references_are_reproduced_too(system, test_set, tmp_path):
+    references = [
+        [*group, "something else"][: 1 + row % 2] for row, group in enumerate(test_set.references)
+    ]
+    data = replace(test_set, references=references)
+    evaluation = evaluate(system, data)
+    assert "nrefs:var" in evaluation.bleu.signature
+    written = write_evaluation(evaluation, data, tmp_path / "many.txt", language="yy")
+    scores = sacrebleu_scores(written.command)
+    assert scores["BLEU"] == round(evaluation.bleu.value, 2)
+    assert scores["chrF2"] == round(evaluation.chrf.value, 2)
+    assert "TER" not in scores  # it depends on the number of references, which files even out
+
+
+def test_the_results_are_written_as_json(evaluation, test_set, tmp_path):
+    written = write_evaluation(evaluation, test_set, tmp_path / "test.7.txt", language="yy")
+    assert written.results == tmp_path / "test.7.json"
+    plain = json.loads(written.results.read_text("utf-8"))
+    assert plain["sentences"] == 20
+    assert plain["scores"][0] == {
+        "name": "BLEU",
+        "value": evaluation.bleu.value,
+        "signature": evaluation.bleu.signature,
+    }
+    assert plain["perplexity"] == pytest.approx(math.exp(plain["loss"]))
+    assert plain["sacrebleu"] == written.command
+
+
+def test_blank_lines_keep_their_place(system, test_set):
+    sources = ["", *test_set.sources[:3], "   ", test_set.sources[3]]
+    data = EvaluationSet("blank", sources, [["x"], *test_set.references[:3], ["y"], [""]])
+    evaluation = evaluate(system, data)
+    plain = evaluate(system, EvaluationSet("p", test_set.sources[:4], test_set.references[:4]))
+    assert evaluation.hypotheses == ["", *plain.hypotheses[:3], "", plain.hypotheses[3]]
+    assert len(encode_pairs(system.translator.tokenizers, data)) == 3
+
+
+def test_nothing_but_blanks_has_no_loss(system):
+    evaluation = evaluate(system, EvaluationSet("blank", [" "], [["x"]]))
+    assert evaluation.hypotheses == [""]
+    assert evaluation.teacher_forced is None
+    assert evaluation.as_json()["perplexity"] is None
+
+
+def test_the_loss_is_that_of_the_scorer_per_token_with_eos(system, test_set):
+    pairs = encode_pairs(system.translator.tokenizers, test_set)
+    forced = teacher_forced_loss(system.translator, pairs)
+    n_tokens = sum(len(pair.tgt) + 1 for pair in pairs)
+    assert forced.n_tokens == n_tokens
+    expected = -sum(score_ids(system.translator.model, pairs)) / n_tokens
+    assert forced.loss == pytest.approx(expected, rel=1e-4)
+    assert forced.perplexity == pytest.approx(math.exp(expected), rel=1e-3)
+
+
+def test_a_loss_beyond_floats_is_an_infinite_perplexity():
+    assert TeacherForced(1000.0, 1).perplexity == math.inf
+
+
+def test_every_reference_counts_in_the_loss(system):
+    data = EvaluationSet("two", ["bado kira", "fena"], [["alben", "alben oldan"], ["ortig"]])
+    pairs = encode_pairs(system.translator.tokenizers, data)
+    assert len(pairs) == 3
+    assert pairs[0].src == pairs[1].src != pairs[2].src
+    assert isinstance(pairs[0], Pair)
+
+
+def test_search_options_replace_those_of_the_run(system, test_set):
+    evaluation = evaluate(system, test_set, beam_size=1, length_penalty=0.5, batch_size=3)
+    assert (evaluation.beam_size, evaluation.length_penalty) == (1, 0.5)
+
+
+def test_hypotheses_go_to_text_files_only(evaluation, test_set, tmp_path):
+    with pytest.raises(ValueError, match=r"a file that ends in \.txt"):
+        write_evaluation(evaluation, test_set, tmp_path / "a.json", language="yy")
+
+
+def test_the_command_names_another_tokenizer():
+    data = EvaluationSet("x", ["a"], [["b"]])
+    files = [Path("my ref.txt")]
+    assert sacrebleu_command(Path("h.txt"), files, data, language="zh").endswith("--tokenize zh")
+    command = sacrebleu_command(Path("h.txt"), files, data, language="de")
+    assert command == "sacrebleu 'my ref.txt' -i h.txt -m bleu chrf ter -w 2"
+
+
+def test_an_unknown_split_lists_the_known_ones(system):
+    with pytest.raises(ValueError, match="has no split 'tset'; it has train, valid, test"):
+        load_evaluation_set(system.config.data, "tset")
+
+
+def test_the_default_split_is_a_test_split(system):
+    data = system.config.data
+    assert default_split(data) == "test"
+    named = replace(data, splits={"train": "train", "valid": "valid", "test_b": "test"})
+    assert default_split(named) == "test_b"
+
+
+def test_a_missing_run_or_checkpoint_is_named(attention_run, tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not a run directory"):
+        load_system(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
+        load_system(attention_run, checkpoint="averaged", device="cpu")
+    last = RunDirectory.open(attention_run).checkpoints / "last.pt"
+    assert load_system(attention_run, checkpoint=str(last), device="cpu").checkpoint == last
+
+
+class TestFiles:
+    def test_plain_and_compressed_files_are_read_line_by_line(self, tmp_path):
+        source, plain, packed = (tmp_path / name for name in ("in.en", "a.de", "b.de.gz"))
+        source.write_bytes("one\u2028more\r\n\n\x0cthree\tx".encode())
+        plain.write_text("eins\n\ndrei\n", encoding="utf-8")
+        packed.write_bytes(gzip.compress(b"1\n2\n3\n"))
+        data = read_evaluation_set(source, [plain, packed])
+        assert data.name == "in"
+        assert data.sources == ["one\u2028more", "", "\x0cthree\tx"]
+        assert data.references == [["eins", "1"], ["", "2"], ["drei", "3"]]
+        assert data.reference_files == (plain, packed)
+
+    def test_the_given_reference_files_are_those_of_the_command(self, system, tmp_path):
+        source, reference = tmp_path / "s.xx", tmp_path / "r.yy"
+        source.write_text("bado kira\nfena\n", encoding="utf-8")
+        reference.write_text("alben oldan egrad amtos\nortig\n", encoding="utf-8")
+        data = read_evaluation_set(source, [reference])
+        evaluation = evaluate(system, data)
+        written = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
+        assert written.references == (reference,)
+        assert sacrebleu_scores(written.command)["BLEU"] == round(evaluation.bleu.value, 2)
+
+    def test_mistakes_are_named(self, tmp_path):
+        source, short, bad, empty = (tmp_path / name for name in ("s", "short", "bad", "empty"))
+        source.write_text("a\nb\n", encoding="utf-8")
+        short.write_text("a\n", encoding="utf-8")
+        bad.write_bytes(b"a\n\xff\n")
+        empty.write_text("", encoding="utf-8")
+        with pytest.raises(ValueError, match=r"s has 2 lines but .*short has 1: line N"):
+            read_evaluation_set(source, [short])
+        with pytest.raises(ValueError, match="bad, line 2: invalid UTF-8"):
+            read_evaluation_set(source, [bad])
+        with pytest.raises(ValueError, match="empty: the file is empty"):
+            read_evaluation_set(source, [empty])
+        with pytest.raises(FileNotFoundError, match="none: no such file"):
+            read_evaluation_set(source, [tmp_path / "none"])
+
+
+def test_line_breaks_in_references_do_not_break_the_files(system, tmp_path):
+    data = EvaluationSet("b", ["bado kira", "fena"], [["alben\noldan"], ["ortig\rufern"]])
+    evaluation = evaluate(system, data)
+    written = write_evaluation(evaluation, data, tmp_path / "b.txt", language="yy")
+    assert written.references[0].read_bytes() == b"alben oldan\nortig ufern\n"
+    scores = sacrebleu_scores(written.command)
+    assert scores["TER"] == round(metrics.ter(evaluation.hypotheses, data.references).value, 2)
