@@ -12,7 +12,6 @@ import logging
 import os
 import random
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -22,6 +21,8 @@ import numpy as np
 import sentencepiece
 
 from mt.config import TokenizerConfig, to_plain
+from mt.data.cache import cache_dir as default_cache_dir
+from mt.data.cache import whole_file
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
@@ -117,10 +118,10 @@ class TokenizerPair(NamedTuple):
     def save(self, directory: Path) -> None:
         """Write `tokenizer.model`, or `src.model` and `tgt.model`, into a folder."""
         if self.joint:
-            _write_atomically(directory / "tokenizer.model", self.src.model)
+            _write(directory / "tokenizer.model", self.src.model)
         else:
-            _write_atomically(directory / "src.model", self.src.model)
-            _write_atomically(directory / "tgt.model", self.tgt.model)
+            _write(directory / "src.model", self.src.model)
+            _write(directory / "tgt.model", self.tgt.model)
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -162,27 +163,26 @@ def train_tokenizers(
     Raises:
         ValueError: `vocab_size` does not fit the text; the message says which size does.
     """
-    cache_dir = cache_dir or _default_cache_dir()
+    folder = cache_dir or default_cache_dir("tokenizers")
     src_sentences, tgt_sentences = _sample_lines(src), _sample_lines(tgt)
     if config.joint:
-        joint = _train_cached(src_sentences + tgt_sentences, config, cache_dir)
+        joint = _train_cached(src_sentences + tgt_sentences, config, folder)
         return TokenizerPair(joint, joint)
     return TokenizerPair(
-        _train_cached(src_sentences, config, cache_dir),
-        _train_cached(tgt_sentences, config, cache_dir),
+        _train_cached(src_sentences, config, folder),
+        _train_cached(tgt_sentences, config, folder),
     )
 
 
-def _train_cached(sentences: list[str], config: TokenizerConfig, cache_dir: Path) -> Tokenizer:
-    path = cache_dir / f"{_key(sentences, config)}.model"
+def _train_cached(sentences: list[str], config: TokenizerConfig, folder: Path) -> Tokenizer:
+    path = folder / f"{_key(sentences, config)}.model"
     if path.is_file():
         try:
             return _read(path)
         except ValueError as error:
             _log.warning("training the tokenizer anew: %s", error)
     tokenizer = Tokenizer(_train(sentences, config))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write_atomically(path, tokenizer.model)
+    _write(path, tokenizer.model)
     return tokenizer
 
 
@@ -253,11 +253,6 @@ def _key(sentences: list[str], config: TokenizerConfig) -> str:
     return digest.hexdigest()
 
 
-def _default_cache_dir() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "mt" / "tokenizers"
-
-
 def _read(path: Path) -> Tokenizer:
     try:
         return Tokenizer(path.read_bytes())
@@ -265,11 +260,9 @@ def _read(path: Path) -> Tokenizer:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+def _write(path: Path, content: bytes) -> None:
+    with whole_file(path) as file:
         file.write(content)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
 
 
 def _valid(text: str) -> str:

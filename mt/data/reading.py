@@ -1,0 +1,201 @@
+"""Read aligned sentences from files, byte by byte safe.
+
+A line ends at a line feed and nowhere else: Unicode line separators, form feeds, tabs, NUL and
+control characters inside a sentence never shift the alignment. Errors name the file and the line.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import zip_longest
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+_BOM = b"\xef\xbb\xbf"
+_GZIP_MAGIC = b"\x1f\x8b"
+_BREAKS = re.compile(r"[\r\n]+")
+_CHUNK = 1 << 20  # bytes
+
+
+class CorpusFile(NamedTuple):
+    """A file on this machine, plain or gzip, or a member of a .zip."""
+
+    path: Path
+    member: str | None = None
+
+    def __str__(self) -> str:
+        """Name the file for a message."""
+        return str(self.path) if self.member is None else f"{self.member} in {self.path}"
+
+
+class Columns(NamedTuple):
+    """Where the two sides are: column names, or numbers from 0 in a TSV."""
+
+    src: str
+    tgt: str
+
+
+class Row(NamedTuple):
+    """One pair of aligned sentences."""
+
+    src: str
+    tgt: str
+
+
+def read_lines(file: CorpusFile) -> Iterator[str]:
+    """Yield the lines of a file, without line feed, trailing carriage return and byte order mark.
+
+    Raises:
+        ValueError: Invalid UTF-8, a damaged archive, or no such member in it.
+    """
+    with _open(file) as stream:
+        for number, line in enumerate(stream, start=1):
+            if number == 1:
+                line = line.removeprefix(_BOM)
+            try:
+                yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{file}, line {number}: invalid UTF-8 (byte 0x{line[error.start]:02x} at "
+                    f"position {error.start + 1}); convert the file to UTF-8"
+                ) from None
+
+
+def text_rows(src: CorpusFile, tgt: CorpusFile) -> Iterator[Row]:
+    """Yield the pairs of two aligned files, one sentence a line.
+
+    Raises:
+        ValueError: The files differ in their number of lines.
+    """
+    src_lines, tgt_lines = read_lines(src), read_lines(tgt)
+    for n_rows, (src_line, tgt_line) in enumerate(zip_longest(src_lines, tgt_lines)):
+        if src_line is None or tgt_line is None:
+            n_src = n_rows + (src_line is not None) + sum(1 for _ in src_lines)
+            n_tgt = n_rows + (tgt_line is not None) + sum(1 for _ in tgt_lines)
+            raise ValueError(
+                f"{src} has {n_src} lines, but {tgt} has {n_tgt}: the files are not aligned"
+            )
+        yield Row(src_line, tgt_line)
+
+
+def tsv_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
+    """Yield the pairs of a tab-separated file; quotes mean nothing, other columns are ignored.
+
+    The first line is a header where a column is given by name.
+
+    Raises:
+        ValueError: A column is missing from the header, or a line has too few.
+    """
+    lines = enumerate(read_lines(file), start=1)
+    if columns.src.isdecimal() and columns.tgt.isdecimal():
+        src, tgt = int(columns.src), int(columns.tgt)
+    else:
+        header = next(lines, (1, ""))[1].split("\t")
+        src, tgt = (_place(name, header, file) for name in columns)
+    for number, line in lines:
+        fields = line.split("\t")
+        if len(fields) <= max(src, tgt):
+            raise ValueError(
+                f"{file}, line {number}: {len(fields)} columns, but column {max(src, tgt)} "
+                "(counted from 0) is wanted; set data.columns.LANGUAGE"
+            )
+        yield Row(fields[src], fields[tgt])
+
+
+def jsonl_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
+    """Yield the pairs of a file of JSON objects, one a line.
+
+    A side is read from its column, or from that key of a `translation` object. `null` is an empty
+    sentence, and a line break inside a sentence becomes a space.
+
+    Raises:
+        ValueError: A line is no JSON object, lacks a column, or holds something other than text.
+    """
+    for number, line in enumerate(read_lines(file), start=1):
+        where = f"{file}, line {number}"
+        try:
+            record = json.loads(line)
+        except (json.JSONDecodeError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            raise ValueError(f"{where}: not a JSON object: {line[:60]!r}")
+        yield Row(*(_field(record, name, where) for name in columns))
+
+
+def one_line(text: str | None) -> str:
+    """Put a sentence on one line; a missing one is empty."""
+    return _BREAKS.sub(" ", text) if text else ""
+
+
+def missing_column(where: object, column: str, present: Sequence[str]) -> ValueError:
+    """Build the error for a column that is not there."""
+    return ValueError(
+        f"{where}: no column {column!r}; there are: {', '.join(present) or 'none'}. "
+        "Set data.columns.LANGUAGE to the column of that language"
+    )
+
+
+def content_hash(files: Sequence[CorpusFile]) -> str:
+    """Hash the bytes of files, so that a changed file is read again."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in files:
+        part = hashlib.blake2b()
+        with open(file.path, "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                part.update(chunk)
+        digest.update(part.digest() + (file.member or "").encode("utf-8"))
+    return digest.hexdigest()
+
+
+def _place(name: str, header: list[str], file: CorpusFile) -> int:
+    if name in header:
+        return header.index(name)
+    if name.isdecimal():
+        return int(name)
+    raise missing_column(f"{file}, line 1", name, header)
+
+
+def _field(record: dict[str, object], name: str, where: str) -> str:
+    nested = record.get("translation")
+    if name not in record and isinstance(nested, dict):
+        record = nested
+    if name not in record:
+        raise missing_column(where, name, list(record))
+    value = record[name]
+    if not isinstance(value, str | None):
+        raise ValueError(f"{where}: column {name!r} holds {value!r:.60}, which is not text")
+    try:
+        (value or "").encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"{where}: column {name!r} has half a surrogate pair") from None
+    return one_line(value)
+
+
+@contextmanager
+def _open(file: CorpusFile) -> Iterator[BinaryIO]:
+    try:
+        if zipfile.is_zipfile(file.path):
+            with zipfile.ZipFile(file.path) as archive:
+                yield _open_member(archive, file)
+            return
+        with open(file.path, "rb") as raw:
+            compressed = raw.read(2) == _GZIP_MAGIC
+            raw.seek(0)
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if compressed else raw
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise ValueError(f"{file}: damaged archive ({error}); fetch it again") from None
+
+
+def _open_member(archive: zipfile.ZipFile, file: CorpusFile) -> BinaryIO:
+    try:
+        return cast(BinaryIO, archive.open(file.member or ""))
+    except KeyError:
+        members = ", ".join(archive.namelist())
+        raise ValueError(
+            f"{file.path} has no member {file.member!r}; set data.member to one of: {members}"
+        ) from None

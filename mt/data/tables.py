@@ -1,0 +1,96 @@
+"""Corpora that `datasets` reads by itself: Parquet files and datasets of the Hugging Face hub."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from mt.config import DataConfig
+from mt.data.reading import Columns, missing_column, one_line
+
+_NESTED = "translation"  # {language: text}, as the hub stores parallel corpora
+_TEXT_TYPES = ("string", "large_string", "string_view")
+
+
+def load_parquet(path: Path, columns: Columns) -> datasets.Dataset:
+    """Load the two sides of a Parquet file.
+
+    Raises:
+        ValueError: It is no Parquet file, or a column is missing or is not text.
+    """
+    try:
+        table = datasets.load_dataset("parquet", data_files={"train": str(path)}, split="train")
+    except (datasets.exceptions.DatasetGenerationError, ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a readable Parquet file ({_reason(error)})") from None
+    return _select(table, columns, where=str(path))
+
+
+def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Dataset:
+    """Load the two sides of a split of a dataset on the hub, or of a clone of it in `data.root`.
+
+    Raises:
+        FileNotFoundError: The dataset can be neither fetched nor found in the cache.
+        ValueError: It has no such subset or split, or a column is missing or is not text.
+    """
+    where = config.path if config.root is None else str(Path(config.root).expanduser())
+    if config.root is not None and not Path(where).is_dir():
+        raise FileNotFoundError(f"data.root={config.root} is not a folder")
+    try:
+        table = datasets.load_dataset(where, config.subset, split=split)
+    except ValueError as error:  # an unknown subset or split; the message of `datasets` lists them
+        raise ValueError(
+            f"{where}, data.subset={config.subset}, split {split!r}: {_reason(error)}; "
+            "set data.subset, or data.splits.NAME to the name of the split there"
+        ) from None
+    except (OSError, datasets.exceptions.DatasetsError) as error:
+        raise FileNotFoundError(
+            f"cannot fetch the dataset {where} ({_reason(error)}): check data.path, or put a clone "
+            "of its repository into a folder DIR and set data.root=DIR"
+        ) from None
+    return _select(table, columns, where=where)
+
+
+def _select(table: datasets.Dataset, columns: Columns, *, where: str) -> datasets.Dataset:
+    """Reduce a table to `src` and `tgt`; a missing value is empty, a line break becomes a space."""
+    nested = [name for name in columns if name not in table.column_names]
+    if nested and _NESTED not in table.column_names:
+        raise missing_column(where, nested[0], table.column_names)
+    for name in columns:
+        _check_text(table, name, where=where, nested=name in nested)
+
+    def rows(batch: dict[str, list[Any]]) -> dict[str, list[str]]:
+        return {
+            side: [
+                one_line((value or {}).get(name) if name in nested else value)
+                for value in batch[_NESTED if name in nested else name]
+            ]
+            for side, name in zip(Columns._fields, columns, strict=True)
+        }
+
+    key = repr((table._fingerprint, columns)).encode("utf-8")
+    return table.map(
+        rows,
+        batched=True,
+        remove_columns=table.column_names,
+        features=datasets.Features(dict.fromkeys(Columns._fields, datasets.Value("string"))),
+        new_fingerprint=hashlib.blake2b(key, digest_size=16).hexdigest(),
+    )
+
+
+def _check_text(table: datasets.Dataset, name: str, *, where: str, nested: bool) -> None:
+    feature = table.features[_NESTED if nested else name]
+    if nested:
+        fields = feature.languages if isinstance(feature, datasets.Translation) else list(feature)
+        if name not in fields:
+            raise missing_column(f"{where}, field {_NESTED!r}", name, fields)
+        if isinstance(feature, datasets.Translation):
+            return
+        feature = feature[name]
+    dtype = getattr(feature, "dtype", type(feature).__name__)
+    if dtype not in _TEXT_TYPES:
+        raise ValueError(f"{where}: column {name!r} holds {dtype}, which is not text")
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error.__cause__ or error).split())[:300] or type(error).__name__
