@@ -14,9 +14,9 @@ from os import PathLike
 from pathlib import Path
 
 import torch
-from mt.checkpoint import RunDirectory
 
 from mt.alignment import WordAlignment, align_words
+from mt.checkpoint import RunDirectory
 from mt.config import SearchConfig
 from mt.data.tokenizer import TokenizerPair
 from mt.decoding import search_ids

@@ -2,12 +2,13 @@
 
 import argparse
 import logging
-import math
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from mt.cli.options import count, penalty
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
     from mt.translator import Translator
@@ -71,8 +72,8 @@ def _load(arguments: argparse.Namespace) -> "Translator":
     from pathlib import Path
 
     import torch
-    from mt.checkpoint import RunDirectory
 
+    from mt.checkpoint import RunDirectory
     from mt.config import DecoderKind
     from mt.translator import Translator
 
@@ -105,19 +106,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("run", metavar="RUN", help="the run directory that mt-train wrote")
     add(
         "--beam-size",
-        type=_count,
+        type=count,
         metavar="N",
         help="hypotheses kept; 1 is greedy (default: the run's)",
     )
-    add("--n-best", type=_count, default=1, metavar="N", help="translations per line (default: 1)")
+    add("--n-best", type=count, default=1, metavar="N", help="translations per line (default: 1)")
     add(
         "--length-penalty",
-        type=_penalty,
+        type=penalty,
         metavar="A",
         help="0 favours short ones (default: the run's)",
     )
-    add("--batch-size", type=_count, metavar="N", help="sentences at once (default: the run's)")
-    add("--threads", type=_count, metavar="N", help="CPU threads (default: torch's choice)")
+    add("--batch-size", type=count, metavar="N", help="sentences at once (default: the run's)")
+    add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
     add("--scores", action="store_true", help="add the score, after a tab")
     add("--alignments", action="store_true", help="add word links, source-target, after a tab")
     add("--format", choices=("text", "json"), default="text", help="json: one object per line")
@@ -130,26 +131,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             f"not {arguments.beam_size}"
         )
     return arguments
-
-
-def _count(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: accepted is a whole number from 1 on")
-    return value
-
-
-def _penalty(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}: accepted is a number, 0 or more")
-    return value
 
 
 if __name__ == "__main__":
