@@ -186,7 +186,9 @@ def _measure(
         pairs = encode_pairs(tokenizers, data)[:REACH_PAIRS]
         reach.append(measure_reach(model, pairs, device=system.translator.device))
     events = RunDirectory.open(system.path).read_metrics()
-    end: dict[str, Any] = next((event for event in reversed(events) if event.get("event") == "end"), {})
+    end: dict[str, Any] = next(
+        (event for event in reversed(events) if event.get("event") == "end"), {}
+    )
     training = Training(
         name=name,
         step=system.step,

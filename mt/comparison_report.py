@@ -54,7 +54,8 @@ def plain_table(comparison: Comparison, split: SplitComparison) -> str:
         for row in rows
     ]
     title = f"{split.data.name}: {len(split.data.sources)} sentences"
-    return "\n".join([title, "", *lines, "", *_significance(comparison.systems, split)])
+    signature = f"BLEU|{split.paired.signature}"
+    return "\n".join([title, "", *lines, "", *_significance(comparison.systems, split), signature])
 
 
 def _introduction(comparison: Comparison) -> str:
@@ -95,7 +96,7 @@ def _split_section(comparison: Comparison, split: SplitComparison, pictures: Seq
             *_markdown_table(_HEADINGS, _table_rows(systems, split)),
             "",
             *(f"- {_escape(line)}" for line in _significance(systems, split)),
-            f"- BLEU signature: `{split.evaluations[0].bleu.signature}`",
+            f"- BLEU signature: `{split.paired.signature}`",
             f"- chrF signature: `{split.evaluations[0].chrf.signature}`",
             "",
             "### BLEU by source length",
@@ -108,7 +109,9 @@ def _split_section(comparison: Comparison, split: SplitComparison, pictures: Seq
             "",
             "The L2 norm of the gradient of a sentence's teacher-forced loss (summed over its "
             "target tokens) at the embedding of each source piece. The least reached tenth of a "
-            f"sentence gets this share of the sentence's mean: {', '.join(weakest)}.",
+            f"sentence gets this share of the sentence's mean: {', '.join(weakest)}. Compare the "
+            "shapes of the curves rather than their levels: a model with a lower loss has smaller "
+            "gradients everywhere.",
             "",
             f"![Gradient norm by source position]({reach})",
             "",
@@ -159,8 +162,7 @@ def _significance(systems: Sequence[Training], split: SplitComparison) -> list[s
         verdict = "significant" if p_value < _SIGNIFICANT else "not significant"
         lines.append(
             f"{system.name} against {systems[0].name}: {score.value - first.value:+.2f} BLEU, "
-            f"p = {p_value:.3f} ({verdict} at {_SIGNIFICANT}, paired bootstrap, "
-            f"{split.paired.signature})"
+            f"p = {p_value:.3f} ({verdict} at {_SIGNIFICANT}, paired bootstrap)"
         )
     return lines
 

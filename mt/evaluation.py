@@ -206,6 +206,13 @@ def teacher_forced_loss(translator: Translator, pairs: Sequence[Pair]) -> Teache
     return TeacherForced(nats / n_tokens, n_tokens)
 
 
+def hypotheses_name(system: System, data: EvaluationSet) -> str:
+    """Return a file name: set and update, and the checkpoint's name where that is not `best`."""
+    # The last, the best and an averaged model may be of the same update.
+    suffix = "" if system.checkpoint.stem == "best" else f".{system.checkpoint.stem}"
+    return f"{data.name}.{system.step}{suffix}.txt"
+
+
 def write_evaluation(
     evaluation: Evaluation, data: EvaluationSet, path: Path, *, language: str
 ) -> Written:

@@ -152,7 +152,7 @@ def gradient_reach_figure(
     right.set_ylim(bottom=0)
     right.set_xlim(0, 100)
     right.set_xlabel("place in the source sentence (% of its length)")
-    right.set_ylabel("share of the sentence's mean norm")
+    right.set_ylabel("norm / mean norm of the sentence")
     _decorate(right, title="Where in the sentence it arrives")
     figure.suptitle(title, fontsize=12, fontweight="bold")
     _add_legend(figure, left)

@@ -108,9 +108,9 @@ class TestComparison:
         assert lines[2].split()[:2] == ["system", "BLEU"]
         assert [line.split()[0] for line in lines[3:5]] == ["attention", "baseline"]
         assert f"{comparison.systems[0].parameters:,}" in lines[3]
-        assert lines[-1].startswith("baseline against attention: ")
-        assert "paired bootstrap" in lines[-1]
-        assert "seed:12345" in lines[-1]
+        assert lines[-2].startswith("baseline against attention: ")
+        assert "paired bootstrap" in lines[-2]
+        assert lines[-1].startswith("BLEU|nrefs:1|bs:1000|seed:12345|")
 
     def test_the_report_shows_its_figures(self, comparison, tmp_path):
         path = write_report(comparison, tmp_path / "deep" / "report")
@@ -124,7 +124,7 @@ class TestComparison:
             assert f"]({picture})" in text
             assert (path.parent / picture).read_bytes().startswith(b"\x89PNG")
         assert text.startswith("# attention / baseline\n")
-        assert comparison.splits[0].evaluations[0].bleu.signature in text
+        assert comparison.splits[0].paired.signature in text
         assert "have different vocabularies" not in text
 
     def test_runs_without_a_record_of_training_and_other_vocabularies(self, comparison, tmp_path):

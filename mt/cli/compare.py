@@ -21,7 +21,8 @@ the seed of the resampling (default 12345).
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 on failure; exit with 2 on wrong usage."""
     arguments = _parse(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{PROG}: %(message)s")
+    logging.basicConfig(stream=sys.stderr, format=f"{PROG}: %(message)s")
+    logging.getLogger("mt").setLevel(logging.INFO)
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -42,7 +43,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from mt.comparison import compare, run_names
     from mt.comparison_report import plain_table, write_report
 
-    logging.getLogger("sacrebleu").setLevel(logging.ERROR)
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     paths = [Path(run) for run in arguments.run]

@@ -26,7 +26,8 @@ _EXAMPLES = """\
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 on failure; exit with 2 on wrong usage."""
     arguments = _parse(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{PROG}: %(message)s")
+    logging.basicConfig(stream=sys.stderr, format=f"{PROG}: %(message)s")
+    logging.getLogger("mt").setLevel(logging.INFO)
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -46,9 +47,8 @@ def _run(arguments: argparse.Namespace) -> int:
     import torch
 
     from mt.checkpoint import RunDirectory
-    from mt.evaluation import evaluate, load_system, write_evaluation
+    from mt.evaluation import evaluate, hypotheses_name, load_system, write_evaluation
 
-    logging.getLogger("sacrebleu").setLevel(logging.ERROR)
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     run = RunDirectory.open(Path(arguments.run))
@@ -67,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> int:
             batch_size=arguments.batch_size,
             paper_style=arguments.paper_style,
         )
-        path = run.hypotheses / f"{data.name}.{system.step}.txt"
+        path = run.hypotheses / hypotheses_name(system, data)
         if arguments.output is not None:
             path = Path(arguments.output)
         written = write_evaluation(evaluation, data, path, language=corpus.tgt)
@@ -145,7 +145,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
     add("--paper-style", action="store_true", help="add BLEU of lowercased, Moses-tokenised text")
     add("--json", action="store_true", help="print a JSON list instead of a table")
-    add("--output", metavar="FILE.txt", help="(default: RUN/hypotheses/SPLIT.STEP.txt)")
+    add("--output", metavar="FILE.txt", help="for the hypotheses (default: below RUN/hypotheses)")
     arguments = parser.parse_args(argv)
     if (arguments.src is None) != (arguments.ref is None):
         parser.error("--src and --ref go together: give the source file and at least one reference")

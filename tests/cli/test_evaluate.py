@@ -25,9 +25,16 @@ def test_the_table_names_scores_files_and_the_command(attention_run, capsys, tmp
 
 def test_splits_are_written_into_the_run(attention_run, capsys):
     assert main([str(attention_run), "--split", "valid", "--split", "test"]) == 0
-    assert capsys.readouterr().out.count("sacrebleu ") == 2
-    names = {path.name for path in (attention_run / "hypotheses").iterdir()}
-    assert {"valid.300.txt", "valid.300.json", "test.300.txt", "test.reference.txt"} <= names
+    assert main([str(attention_run), "--checkpoint", "last"]) == 0
+    assert capsys.readouterr().out.count("sacrebleu ") == 3
+    names = [path.name for path in (attention_run / "hypotheses").iterdir()]
+    (step,) = {
+        name.split(".")[1] for name in names if name.startswith("valid") and "ref" not in name
+    }
+    assert {
+        f"{name}.{step}.{kind}" for name in ("valid", "test") for kind in ("txt", "json")
+    } <= set(names)
+    assert {f"test.{step}.last.txt", "test.reference.txt"} <= set(names)
 
 
 def test_json_alone_is_on_stdout(attention_run, capsys):
