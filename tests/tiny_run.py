@@ -5,7 +5,6 @@ import random
 from pathlib import Path
 
 import torch
-from mt.data.batching import Pair, collate
 
 from mt.checkpoint import RunDirectory, save_checkpoint
 from mt.config import (
@@ -16,6 +15,7 @@ from mt.config import (
     SearchConfig,
     TokenizerConfig,
 )
+from mt.data.batching import Pair, collate
 from mt.data.tokenizer import TokenizerPair, train_tokenizers
 from mt.models.loss import sequence_loss
 from mt.models.seq2seq import Seq2Seq, build_model
@@ -26,7 +26,7 @@ _TARGET = (
     "alben ortig ufern eskal imbor oldan erkut assim "
     "unfel ippon egrad amtos otlin urbes inkal elmor"
 )
-_EPOCHS = 25
+_EPOCHS = 18
 _BATCH = 25
 
 

@@ -3,8 +3,9 @@
 import logging
 import os
 import select
+from io import RawIOBase
 from itertools import accumulate
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mt.cli.render import OutputFormat, render
 
@@ -74,7 +75,7 @@ def translate_stream(
     translator: "Translator",
     *,
     descriptor: int,
-    output: BinaryIO,
+    output: RawIOBase,
     form: OutputFormat,
     options: SearchOptions,
 ) -> None:
@@ -90,11 +91,20 @@ def translate_stream(
             length_penalty=options.length_penalty,
             batch_size=options.batch_size,
         )
-        for number, translations in enumerate(results, n_read):
-            for line in render(number, translations, form):
-                output.write(line.encode("utf-8") + b"\n")
-        output.flush()
+        text = "".join(
+            line + "\n"
+            for number, translations in enumerate(results, n_read)
+            for line in render(number, translations, form)
+        )
+        _write(output, text.encode("utf-8"))
         n_read += len(lines)
+
+
+def _write(output: RawIOBase, data: bytes) -> None:
+    """Write all of it at once: a raw file takes a part, and keeps nothing back to fail at exit."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[output.write(rest) or 0 :]
 
 
 def decode_line(line: bytes, number: int) -> str:

@@ -34,9 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader has left, as `head` does. Python would complain when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 128 + signal.SIGPIPE  # the reader has left, as `head` does
     except (ValueError, OSError) as error:
         return _fail(str(error))
     except RuntimeError as error:
@@ -62,9 +60,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
         run_prompt(Prompt(translator, form=form, options=options))
     else:
-        translate_stream(
-            translator, descriptor=0, output=sys.stdout.buffer, form=form, options=options
-        )
+        # Not sys.stdout: what it holds back after a failed write would fail again, aloud, at exit.
+        with open(1, "wb", buffering=0, closefd=False) as output:
+            translate_stream(translator, descriptor=0, output=output, form=form, options=options)
     return 0
 
 

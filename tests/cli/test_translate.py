@@ -1,6 +1,5 @@
 """`mt-translate` as a filter: what goes in, what comes out, and how it ends."""
 
-import io
 import json
 import os
 import select
@@ -291,8 +290,8 @@ def test_more_lines_than_one_batch_stay_in_order(
     monkeypatch.setattr("mt.cli.filter.LINES_AT_ONCE", 7)
     path = tmp_path / "lines"
     path.write_text("\n".join(_SENTENCES), encoding="utf-8")
-    output = io.BytesIO()
-    with path.open("rb") as file:
+    written = tmp_path / "written"
+    with path.open("rb") as file, written.open("wb", buffering=0) as output:
         translate_stream(
             translator,
             descriptor=file.fileno(),
@@ -300,7 +299,7 @@ def test_more_lines_than_one_batch_stay_in_order(
             form=OutputFormat(n_best=2),
             options=SearchOptions(),
         )
-    rows = output.getvalue().decode().split("\n")[:-1]
+    rows = written.read_text(encoding="utf-8").split("\n")[:-1]
     best = [row.split(" ||| ")[1] for row in rows[::2]]
     assert [int(row.split(" ||| ")[0]) for row in rows[::2]] == list(range(len(_SENTENCES)))
     assert best == [translation.text for translation in translator.translate(_SENTENCES)]
@@ -338,6 +337,21 @@ def test_a_closed_pipe_is_quiet(attention_run: Path, tmp_path: Path) -> None:
     assert done.stdout.count(b"\n") == 1
     assert done.stderr == b""
     assert done.returncode in (0, 141)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_one_line_and_exits_with_1(attention_run: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*_COMMAND, str(attention_run)],
+            input=b"bado\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"mt-translate: error: [Errno 28] No space left on device\n"
 
 
 def test_help_does_not_load_torch() -> None:
