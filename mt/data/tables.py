@@ -1,6 +1,7 @@
 """Corpora that `datasets` reads by itself: Parquet files and datasets of the Hugging Face hub."""
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
     where = config.path if config.root is None else str(Path(config.root).expanduser())
     if config.root is not None and not Path(where).is_dir():
         raise FileNotFoundError(f"data.root={config.root} is not a folder")
+    # Each failed request would be a line of its own before ours.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         table = datasets.load_dataset(where, config.subset, split=split)
     except ValueError as error:  # an unknown subset or split; the message of `datasets` lists them
