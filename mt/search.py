@@ -1,6 +1,6 @@
 """Beam search over a step function. It knows tokens and log-probabilities, not models."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, Self
 
 import torch
@@ -35,7 +35,7 @@ class State(Protocol):
 
 
 class Step(NamedTuple):
-    """What a step function returns: log-probabilities (N, V), weights (N, S) or None, the next state."""
+    """A step's log-probabilities (N, V), weights (N, S) or None, and the state after."""
 
     log_probs: Tensor
     weights: Tensor | None
@@ -47,42 +47,29 @@ def length_penalty_divisor(length: int, alpha: float) -> float:
     return ((5 + length) / 6) ** alpha
 
 
-class _Beams:
-    """The unfinished sentences: K live prefixes each, and how they came about."""
+class _Move(NamedTuple):
+    """How the live prefixes came about at one step.
 
-    def __init__(self, n_sentences: int, beam_size: int, device: torch.device) -> None:
-        self.sentences = torch.arange(n_sentences, device=device)  # (B,)
-        self.beam_size = beam_size
-        self.tokens = torch.empty(
-            n_sentences, beam_size, 0, dtype=torch.long, device=device
-        )  # (B, K, t)
-        self.weights: Tensor | None = None  # (B, K, t, S)
-        # All K prefixes of a sentence are the same at first, so only one of them may be extended.
-        self.log_probs = torch.full((n_sentences, beam_size), float("-inf"), device=device)
-        self.log_probs[:, 0] = 0.0
+    Attributes:
+        place: Where each sentence of the whole search stands among the B unfinished ones, (all,).
+        parents: Which of the K prefixes before each one extends, (B, K).
+        tokens: With which token, (B, K).
+        weights: Where the prefixes before looked at this step, (B, K, S), or None.
+    """
 
-    def extend(
-        self, parents: Tensor, tokens: Tensor, log_probs: Tensor, weights: Tensor | None
-    ) -> None:
-        """Replace every prefix by a parent (B, K) and a token (B, K)."""
-        self.log_probs = log_probs
-        history = self.tokens.gather(1, parents.unsqueeze(-1).expand(-1, -1, self.tokens.shape[-1]))
-        self.tokens = torch.cat([history, tokens.unsqueeze(-1)], dim=-1)
-        if weights is not None:
-            row = torch.arange(len(parents), device=parents.device).unsqueeze(-1)
-            new = weights.unflatten(0, parents.shape)[row, parents].unsqueeze(2)  # (B, K, 1, S)
-            self.weights = (
-                new if self.weights is None else torch.cat([self.weights[row, parents], new], dim=2)
-            )
+    place: Tensor
+    parents: Tensor
+    tokens: Tensor
+    weights: Tensor | None
 
-    def keep(self, kept: Tensor) -> None:
-        """Drop the sentences that are done."""
-        self.sentences, self.tokens, self.log_probs = (
-            self.sentences[kept],
-            self.tokens[kept],
-            self.log_probs[kept],
-        )
-        self.weights = None if self.weights is None else self.weights[kept]
+
+class _Ending(NamedTuple):
+    """A finished hypothesis: prefix number `parent` of its sentence, then EOS as token `length`."""
+
+    score: float
+    log_prob: float
+    parent: int
+    length: int
 
 
 @torch.no_grad()
@@ -97,9 +84,9 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Find for every sentence the hypotheses of highest score; a beam of 1 is greedy search.
 
-    A sentence is done when `beam_size` of its hypotheses have ended, or at its own `max_length`, where only EOS is allowed; it
-    then leaves the batch. What is found for a sentence does not depend on the
-    others.
+    A sentence is done when `beam_size` of its hypotheses have ended, or at its own `max_length`,
+    where only EOS is allowed; it then leaves the batch. What is found for a sentence does not
+    depend on the others.
 
     Args:
         step: Maps tokens (N,) and a state to log-probabilities (N, V), weights (N, S) or None, and a state.
@@ -124,41 +111,68 @@ def beam_search(
             f"max_length={int(max_length.min())}: accepted is 1 or more, since the EOS counts"
         )
     device, n_sentences = max_length.device, len(max_length)
-    beams = _Beams(n_sentences, beam_size, device)
-    finished: list[list[Hypothesis]] = [[] for _ in range(n_sentences)]
-    limits = max_length
-    first = torch.arange(n_sentences, device=device).repeat_interleave(beam_size)
-    state = state.select(first, None)
+    sentences, limits = torch.arange(n_sentences, device=device), max_length  # the unfinished ones
+    endings: list[list[_Ending]] = [[] for _ in range(n_sentences)]
+    moves: list[_Move] = []
+    # All K prefixes of a sentence are the same at first, so only one of them may be extended.
+    totals = torch.full((n_sentences, beam_size), float("-inf"), device=device)
+    totals[:, 0] = 0.0
+    state = state.select(sentences.repeat_interleave(beam_size), None)
     last = torch.full((n_sentences * beam_size,), BOS_ID, device=device)
-    length = 0
-    while len(beams.sentences):
-        length += 1
+    while len(sentences):
+        length = len(moves) + 1
         log_probs, weights, state = step(last, state)
         log_probs = _forbid(log_probs.unflatten(0, (-1, beam_size)), limits == length)
         vocab_size = log_probs.shape[-1]
-        totals = (beams.log_probs.unsqueeze(-1) + log_probs).flatten(1)  # (B, K·V)
-        # 2K candidates: even if K of them end, K prefixes live on.
-        top, index = totals.topk(min(2 * beam_size, totals.shape[-1]), dim=-1)
+        candidates = (totals.unsqueeze(-1) + log_probs).flatten(1)  # (B, K·V)
+        # 2K of them: even if K end, K prefixes live on.
+        top, index = candidates.topk(min(2 * beam_size, candidates.shape[-1]), dim=-1)
         parents, tokens = index // vocab_size, index % vocab_size
-        _finish(finished, beams, top, parents, tokens, weights, length, length_penalty)
-        live = top.masked_fill(tokens == EOS_ID, float("-inf"))
-        best, order = live.topk(beam_size, dim=-1)
+        ends = (tokens == EOS_ID) & (top > float("-inf"))
+        ends[:, beam_size:] = False
+        divisor = length_penalty_divisor(length, length_penalty)
+        for b, k in ends.nonzero().tolist():
+            log_prob = float(top[b, k])
+            ending = _Ending(log_prob / divisor, log_prob, int(parents[b, k]), length)
+            endings[int(sentences[b])].append(ending)
+        totals, order = top.masked_fill(tokens == EOS_ID, float("-inf")).topk(beam_size, dim=-1)
         parents, tokens = parents.gather(1, order), tokens.gather(1, order)
-        beams.extend(parents, tokens, best, weights)
-        kept = _unfinished(finished, beams, limits, length)
-        rows = (torch.arange(len(kept), device=device).unsqueeze(-1) * beam_size + parents)[
-            kept
-        ].flatten()
-        if bool(kept.all()):
-            state = state.select(rows, None)
-        else:
-            state = state.select(rows, kept.nonzero().squeeze(-1))
-            beams.keep(kept)
-            limits = limits[kept]
-        last = beams.tokens[..., -1].flatten()
-    for hypotheses in finished:
-        hypotheses.sort(key=lambda hypothesis: -hypothesis.score)
-    return [hypotheses[:n_best] for hypotheses in finished]
+        place = torch.full((n_sentences,), -1, device=device)
+        place[sentences] = torch.arange(len(sentences), device=device)
+        if weights is not None:
+            weights = weights.unflatten(0, (-1, beam_size))
+        moves.append(_Move(place, parents, tokens, weights))
+
+        n_found = [len(endings[sentence]) for sentence in sentences.tolist()]
+        full = torch.tensor(n_found, device=device) >= beam_size
+        kept = (limits > length) & ~full & (totals[:, 0] > float("-inf"))
+        rows = torch.arange(len(kept), device=device).unsqueeze(-1) * beam_size + parents
+        everyone = bool(kept.all())
+        state = state.select(rows[kept].flatten(), None if everyone else kept.nonzero().squeeze(-1))
+        sentences, limits, totals = sentences[kept], limits[kept], totals[kept]
+        last = tokens[kept].flatten()
+    moves = [_Move(*(None if part is None else part.cpu() for part in move)) for move in moves]
+    return [
+        [_trace(moves, sentence, ending) for ending in sorted(found, reverse=True)[:n_best]]
+        for sentence, found in enumerate(endings)
+    ]
+
+
+def _trace(moves: Sequence[_Move], sentence: int, ending: _Ending) -> Hypothesis:
+    """Follow a finished hypothesis back to its beginning."""
+    tokens: list[int] = []
+    weights: list[Tensor] = []
+    prefix = ending.parent
+    for t in range(ending.length - 1, -1, -1):
+        move = moves[t]
+        b = int(move.place[sentence])
+        if t < ending.length - 1:
+            tokens.append(int(move.tokens[b, prefix]))
+            prefix = int(move.parents[b, prefix])
+        if move.weights is not None:
+            weights.append(move.weights[b, prefix])
+    alignment = torch.stack(weights[::-1]) if weights else None
+    return Hypothesis(tokens[::-1], ending.score, ending.log_prob, alignment)
 
 
 def _forbid(log_probs: Tensor, at_limit: Tensor) -> Tensor:
@@ -170,39 +184,3 @@ def _forbid(log_probs: Tensor, at_limit: Tensor) -> Tensor:
     log_probs.masked_fill_(at_limit[:, None, None], float("-inf"))
     log_probs[..., EOS_ID] = end
     return log_probs
-
-
-def _finish(
-    finished: list[list[Hypothesis]],
-    beams: _Beams,
-    top: Tensor,
-    parents: Tensor,
-    tokens: Tensor,
-    weights: Tensor | None,
-    length: int,
-    length_penalty: float,
-) -> None:
-    """Move the candidates that end now, among the best K, to their sentences' finished hypotheses."""
-    ends = (tokens == EOS_ID) & (top > float("-inf"))
-    ends[:, beams.beam_size :] = False
-    divisor = length_penalty_divisor(length, length_penalty)
-    for b, k in ends.nonzero().tolist():
-        parent = int(parents[b, k])
-        alignment = None
-        if weights is not None:
-            row = weights[b * beams.beam_size + parent].unsqueeze(0)
-            alignment = row if beams.weights is None else torch.cat([beams.weights[b, parent], row])
-        log_prob = float(top[b, k])
-        hypotheses = finished[int(beams.sentences[b])]
-        hypotheses.append(
-            Hypothesis(beams.tokens[b, parent].tolist(), log_prob / divisor, log_prob, alignment)
-        )
-
-
-def _unfinished(
-    finished: list[list[Hypothesis]], beams: _Beams, limits: Tensor, length: int
-) -> Tensor:
-    """Return which sentences (B,) go on: those below their limit with fewer than K finished hypotheses."""
-    full = [len(finished[sentence]) >= beams.beam_size for sentence in beams.sentences.tolist()]
-    dead = beams.log_probs[:, 0] == float("-inf")
-    return (limits > length) & ~dead & ~torch.tensor(full, dtype=torch.bool, device=limits.device)

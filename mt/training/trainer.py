@@ -170,7 +170,7 @@ class Trainer:
         for batch in batches:
             result = self._forward(batch.to(self.device))
             (result.loss * (result.n_tokens / n_tokens)).backward()
-            loss += float(result.loss) * result.n_tokens / n_tokens
+            loss += float(result.loss.detach()) * result.n_tokens / n_tokens
             nll += float(result.nll) / n_tokens
         norm = float(
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)

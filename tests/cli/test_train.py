@@ -1,0 +1,159 @@
+"""mt-train as a user drives it: in a subprocess, with overrides, mistakes, Ctrl-C and kill -9."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from mt.checkpoint import RunDirectory, load_checkpoint
+from tests.training.conftest import write_corpus
+
+TINY = [
+    "data=text", "data.src=en", "data.tgt=xx", "tokenizer.vocab_size=310", "debug=smoke",
+    "trainer.batch_tokens=200", "trainer.max_steps=12", "trainer.validate_every=4",
+    "trainer.threads=1", "trainer.ema_decay=0.9",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+def command(*overrides: str) -> list[str]:
+    return [sys.executable, "-c", "from mt.cli.train import main; main()", *overrides]
+
+
+def mt_train(directory: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """Run mt-train in a directory of its own and wait for it."""
+    return subprocess.run(
+        command(*overrides), cwd=directory, capture_output=True, text=True, timeout=120
+    )
+
+
+def tiny(corpus: Path, run: str) -> list[str]:
+    return [*TINY, f"data.root={corpus}", f"run={run}"]
+
+
+def parameters(run: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(run / "checkpoints" / "last.pt")["model"]
+
+
+def test_training_ends_with_the_score_and_the_next_commands(corpus: Path, tmp_path: Path) -> None:
+    done = mt_train(tmp_path, *tiny(corpus, "a run"))
+    assert done.returncode == 0, done.stderr
+    for word in ("device", "threads", "200 training pairs", "parameters", "run         a run"):
+        assert word in done.stderr
+    assert "BLEU" in done.stdout and "version:" in done.stdout
+    assert "mt-evaluate 'a run'" in done.stdout and "mt-translate 'a run'" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a run"]  # Hydra leaves nothing
+    again = mt_train(tmp_path, *tiny(corpus, "a run"))
+    assert again.returncode == 1
+    assert "not overwritten" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_killed_at_any_moment_and_resumed_equals_uninterrupted(corpus: Path, tmp_path: Path) -> None:
+    whole = [*tiny(corpus, "whole"), "trainer.max_steps=80"]
+    broken = [*tiny(corpus, "broken"), "trainer.max_steps=80"]
+    assert mt_train(tmp_path, *whole).returncode == 0
+    process = subprocess.Popen(
+        command(*broken), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    saved = tmp_path / "broken" / "checkpoints" / "last.pt"
+    deadline = time.monotonic() + 60
+    while not saved.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.15)  # an arbitrary update later
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert load_checkpoint(saved)["step"] < 80
+
+    resumed = mt_train(tmp_path, "run=broken", "resume=true")
+    assert resumed.returncode == 0, resumed.stderr
+    first, second = parameters(tmp_path / "whole"), parameters(tmp_path / "broken")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(*tiny(corpus, "run"), "trainer.max_steps=100000", "trainer.max_epochs=100000"),
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run/checkpoints/last.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "mt-train run=run resume=true" in stdout
+    assert "Traceback" not in stderr
+    assert RunDirectory.open(tmp_path / "run").load_model("last").step > 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["optim.lrr=1"], "did you mean optim.lr?"),
+        (["trainer.max_step=1"], "did you mean trainer.max_steps?"),
+        (["modle=baseline"], "did you mean model?"),
+        (["warmup_steps=5"], "did you mean optim.warmup_steps?"),
+        (["+optim.momentum=0.9"], "there is no option 'optim.momentum'"),
+        (["model=transformer"], "attention"),  # Hydra lists what there is
+        (["optim.lr=fast"], "optim.lr"),
+        (["optim.lr=-1"], "optim.lr=-1.0: accepted is a number greater than 0"),
+        (["model.score=cosine"], "additive"),
+        (["data=text"], "no value for data.src, data.tgt: add data.src=VALUE"),
+        (["data.root=nowhere"], "nowhere"),
+        (["resume=true", "run=nowhere"], "nowhere is not a run directory: it does not exist"),
+        (["resume=true", "run=x", "optim.lr=1"], "optim.lr=1 cannot go with resume=true"),
+        (["trainer.device=cuda"], "no usable CUDA device"),
+    ],
+)
+def test_mistakes_get_one_clear_message(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    if overrides == ["trainer.device=cuda"] and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    done = mt_train(tmp_path, *overrides)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())  # nothing was built
+
+
+def test_multirun_gives_every_job_its_own_run(corpus: Path, tmp_path: Path) -> None:
+    overrides = [o for o in tiny(corpus, "x") if not o.startswith("run=")]
+    done = mt_train(tmp_path, "--multirun", *overrides, "trainer.max_steps=2", "seed=1,2")
+    assert done.returncode == 0, done.stderr
+    runs = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
+    assert sorted(RunDirectory.open(run).load_config().seed for run in runs) == [1, 2]
+
+
+def test_the_configuration_can_be_printed(tmp_path: Path) -> None:
+    done = mt_train(tmp_path, "--cfg", "job", "model=baseline")
+    assert done.returncode == 0
+    assert "decoder: fixed_context" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys; sys.argv = ['mt-train', '--help']\nfrom mt.cli.train import main\n"
+    code += "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif("MT_CORPORA" not in os.environ, reason="MT_CORPORA names no corpora folder")
+def test_multi30k_with_a_local_root(tmp_path: Path) -> None:
+    root = Path(os.environ["MT_CORPORA"]) / "multi30k"
+    done = mt_train(
+        tmp_path, "data=multi30k", "data.src=fr", "data.tgt=de", f"data.root={root}", "run=run",
+        "debug=smoke", "trainer.max_steps=3", "trainer.batch_tokens=300",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "29,000 training pairs" in done.stderr

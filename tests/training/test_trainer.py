@@ -1,0 +1,283 @@
+"""The training loop: exact resumption, checkpoints, stopping, what is written down."""
+
+import dataclasses
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mt.checkpoint import RunDirectory, load_checkpoint
+from mt.config import Config, Keep, Metric, Precision
+from mt.models.loss import SequenceLoss
+from mt.training import trainer as trainer_module
+from mt.training.run import train
+from mt.training.trainer import DivergenceError, Trainer
+
+
+def change(config: Config, run: Path | None = None, **trainer: Any) -> Config:
+    """Return the configuration with other trainer options, and perhaps another run directory."""
+    return dataclasses.replace(
+        config,
+        run=str(run) if run else config.run,
+        trainer=dataclasses.replace(config.trainer, **trainer),
+    )
+
+
+def assert_same(first: Any, second: Any, where: str = "checkpoint") -> None:
+    """Compare nested checkpoints bit for bit; times are left out."""
+    assert type(first) is type(second), where
+    if isinstance(first, torch.Tensor):
+        assert torch.equal(first, second), where
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys(), where
+        for key in first:
+            if key != "seconds":
+                assert_same(first[key], second[key], f"{where}.{key}")
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second), where
+        for number, pair in enumerate(zip(first, second, strict=True)):
+            assert_same(*pair, f"{where}[{number}]")
+    else:
+        assert first == second, where
+
+
+def last(config: Config) -> dict[str, Any]:
+    return load_checkpoint(Path(config.run) / "checkpoints" / "last.pt")
+
+
+class Crash(Exception):
+    """Stands for a machine that dies."""
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let training die in the middle of update `step`."""
+    update = Trainer._update
+
+    def dying(self: Trainer, *args: Any) -> None:
+        if self.progress.step == step:
+            raise Crash
+        update(self, *args)
+
+    monkeypatch.setattr(Trainer, "_update", dying)
+
+
+@pytest.mark.parametrize("died_at", [4, 6, 11])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"accumulate": 3},
+        {"precision": Precision.bf16, "ema_decay": 0.0, "keep_by": Keep.best, "average": True},
+    ],
+    ids=["plain", "accumulate", "bf16"],
+)
+def test_resumed_run_equals_an_uninterrupted_one(
+    config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    died_at: int,
+    options: dict[str, Any],
+) -> None:
+    whole = change(config, tmp_path / "whole", **options)
+    train(whole)
+    broken = change(config, tmp_path / "broken", **options)
+    with monkeypatch.context() as patch:
+        crash_at(patch, died_at)
+        with pytest.raises(Crash):
+            train(broken)
+    torch.manual_seed(987)  # whatever the state of the process, the saved one counts
+    outcome = train(dataclasses.replace(broken, resume=True))
+
+    assert outcome.reason == "finished"
+    assert_same(last(whole), last(broken))
+    best = [load_checkpoint(Path(c.run) / "checkpoints" / "best.pt") for c in (whole, broken)]
+    assert_same(*best)
+    records = [
+        [
+            (event["event"], event["step"], event.get("loss"))
+            for event in RunDirectory(c.run).read_metrics()
+            if event["event"] in ("train", "valid")
+        ]
+        for c in (whole, broken)
+    ]
+    assert records[0] == records[1]  # every update once, none twice
+
+
+def test_resuming_with_subword_regularisation_is_exact(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = dataclasses.replace(config.tokenizer, sample_nbest=4)
+    config = dataclasses.replace(config, tokenizer=tokenizer)
+    whole, broken = change(config, tmp_path / "whole"), change(config, tmp_path / "broken")
+    train(whole)
+    with monkeypatch.context() as patch:
+        crash_at(patch, 7)
+        with pytest.raises(Crash):
+            train(broken)
+    train(dataclasses.replace(broken, resume=True))
+    assert_same(last(whole), last(broken))
+
+
+def test_damaged_last_checkpoint_falls_back_on_the_previous(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(config)
+    expected = last(config)
+    path = Path(config.run) / "checkpoints" / "last.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    train(dataclasses.replace(config, resume=True))
+    assert "last.pt cannot be read: it is cut short" in caplog.text
+    assert "previous.pt" in caplog.text
+    assert_same(expected, last(config))
+
+
+def test_resume_before_anything_was_saved_says_so(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_at(monkeypatch, 2)
+    with pytest.raises(Crash):
+        train(config)
+    with pytest.raises(FileNotFoundError, match=r"no last\.pt to go on from.*Delete .*train again"):
+        train(dataclasses.replace(config, resume=True))
+
+
+def test_existing_run_is_not_overwritten(config: Config) -> None:
+    train(change(config, max_steps=1))
+    with pytest.raises(FileExistsError, match=r"not overwritten.*resume=true"):
+        train(config)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_finishes_the_update_and_saves(
+    config: Config, monkeypatch: pytest.MonkeyPatch, signal_number: signal.Signals
+) -> None:
+    update = Trainer._update
+
+    def interrupted(self: Trainer, *args: Any) -> None:
+        if self.progress.step == 5:
+            os.kill(os.getpid(), signal_number)
+        update(self, *args)
+
+    monkeypatch.setattr(Trainer, "_update", interrupted)
+    outcome = train(config)
+    assert (outcome.reason, outcome.step) == ("interrupted", 6)
+    assert last(config)["step"] == 6
+
+
+def test_loss_that_is_not_finite_stops_and_keeps_the_best(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Trainer._forward
+
+    def diverging(self: Trainer, batch: Any) -> SequenceLoss:
+        result = forward(self, batch)
+        return result._replace(loss=result.loss * (math.nan if self.progress.step == 6 else 1))
+
+    monkeypatch.setattr(Trainer, "_forward", diverging)
+    with pytest.raises(DivergenceError, match=r"at update 7.*Lower optim\.lr.*best\.pt of update 4"):
+        train(config)
+    assert RunDirectory.open(config.run).load_model("best").step == 4
+    assert last(config)["step"] == 4
+
+
+def test_early_stop_counts_validations_without_progress(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_module.Trainer, "_is_better", lambda self, value, than: than is None)
+    outcome = train(change(config, max_steps=40, validate_every=2, patience=3))
+    assert (outcome.reason, outcome.step, outcome.best_step) == ("early stop", 8, 2)
+
+
+@pytest.mark.parametrize("metric", list(Metric))
+def test_best_checkpoint_is_the_best_by_the_metric(config: Config, metric: Metric) -> None:
+    config = change(config, metric=metric, max_steps=30, validate_every=5)
+    outcome = train(config)
+    events = [e for e in RunDirectory(config.run).read_metrics() if e["event"] == "valid"]
+    pick = max if metric.higher_is_better else min
+    best = pick(events, key=lambda event: event[metric.name])
+    assert outcome.best_value == pytest.approx(best[metric.name])
+    assert RunDirectory(config.run).load_model("best").step == outcome.best_step
+
+
+@pytest.mark.parametrize("keep_by", list(Keep))
+def test_keep_and_average(config: Config, keep_by: Keep) -> None:
+    config = change(config, keep=2, keep_by=keep_by, average=True, metric=Metric.loss)
+    train(config)
+    run = RunDirectory(config.run)
+    values = {e["step"]: e["loss"] for e in run.read_metrics() if e["event"] == "valid"}
+    expected = sorted(values)[-2:] if keep_by is Keep.last else sorted(values, key=values.get)[:2]
+    kept = sorted(run.checkpoints.glob("step-*.pt"))
+    assert [int(path.stem.split("-")[1]) for path in kept] == sorted(expected)
+    models = [load_checkpoint(path)["model"] for path in kept]
+    averaged = load_checkpoint(run.checkpoints / "averaged.pt")["model"]
+    for name, tensor in averaged.items():
+        torch.testing.assert_close(tensor, (models[0][name] + models[1][name]) / 2)
+
+
+def test_accumulated_batches_give_the_gradient_of_the_tokens_together(config: Config) -> None:
+    """Two batches accumulated equal one batch of both, whatever the number of tokens in each."""
+    dry = dataclasses.replace(
+        config,
+        model=dataclasses.replace(
+            config.model, embedding_dropout=0, state_dropout=0, output_dropout=0, word_dropout=0
+        ),
+    )
+    small = change(dry, Path(dry.run + "-small"), batch_tokens=200, accumulate=10_000, max_epochs=2, max_steps=2, validate_every=1)
+    large = change(dry, Path(dry.run + "-large"), batch_tokens=10**6, max_epochs=2, max_steps=2, validate_every=1)
+    train(small)
+    train(large)
+    for first, second in zip(
+        last(small)["model"].values(), last(large)["model"].values(), strict=True
+    ):
+        torch.testing.assert_close(first, second, rtol=1e-3, atol=2e-5)
+
+
+def test_same_seed_same_run_and_another_seed_another(config: Config, tmp_path: Path) -> None:
+    runs = [dataclasses.replace(config, run=str(tmp_path / str(n)), seed=max(1, n)) for n in range(3)]
+    for run in runs:
+        train(run)
+    assert_same(last(runs[0])["model"], last(runs[1])["model"])
+    first, other = last(runs[1])["model"], last(runs[2])["model"]
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_everything_is_written_down(config: Config) -> None:
+    train(config)
+    run = RunDirectory(config.run)
+    events = run.read_metrics()
+    assert [e["step"] for e in events if e["event"] == "train"] == list(range(1, 13))
+    assert {"loss", "grad_norm", "lr", "tokens_per_s"} <= events[1].keys()
+    assert events[-1]["event"] == "end"
+    board = EventAccumulator(str(run.tensorboard)).Reload()
+    assert {
+        "train/loss", "train/grad_norm", "train/lr", "train/tokens_per_s",
+        "valid/loss", "valid/ppl", "valid/bleu",
+    } <= set(board.Tags()["scalars"])  # fmt: skip
+    assert len(board.Scalars("train/loss")) == 12
+    assert board.Tags()["images"] == ["sample_0/attention"]
+
+
+def test_no_pair_left_is_an_error_before_anything_is_built(config: Config) -> None:
+    data = dataclasses.replace(config.data, max_length=1)
+    with pytest.raises(ValueError, match=r"no pair of toy's train split is left: .*data\.max_length=1"):
+        train(dataclasses.replace(config, data=data))
+    assert not Path(config.run).exists()
+
+
+def test_a_tiny_model_learns(config: Config) -> None:
+    """Attention learns to reverse and respell; a chance-level model would stay near zero BLEU."""
+    config = dataclasses.replace(
+        config,
+        model=dataclasses.replace(
+            config.model, embedding_size=32, encoder_size=32, decoder_size=64, word_dropout=0.0,
+            embedding_dropout=0.0, state_dropout=0.0, output_dropout=0.0,
+        ),
+        optim=dataclasses.replace(config.optim, lr=1e-2),
+    )  # fmt: skip
+    outcome = train(change(config, max_steps=250, validate_every=50, batch_tokens=400))
+    assert outcome.best_value is not None and outcome.best_value > 80
