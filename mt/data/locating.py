@@ -58,7 +58,7 @@ def embedded_dir(name: str) -> Path:
     for place in places:
         if (place / name).is_dir():
             return place / name
-    found = sorted(path.name for place in places if place.is_dir() for path in place.iterdir())
+    found = sorted(path.name for place in places for path in place.glob("*") if path.is_dir())
     raise FileNotFoundError(
         f"no corpus {name!r} comes with mt; there are: {', '.join(found) or 'none'}"
     )

@@ -102,7 +102,7 @@ def tsv_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
         if len(fields) <= max(src, tgt):
             raise ValueError(
                 f"{file}, line {number}: {len(fields)} columns, but column {max(src, tgt)} "
-                "(counted from 0) is wanted; set data.columns.LANGUAGE"
+                "(counted from 0) is wanted; name the columns with ++data.columns.LANGUAGE=NUMBER"
             )
         yield Row(fields[src], fields[tgt])
 
@@ -136,7 +136,7 @@ def missing_column(where: object, column: str, present: Sequence[str]) -> ValueE
     """Build the error for a column that is not there."""
     return ValueError(
         f"{where}: no column {column!r}; there are: {', '.join(present) or 'none'}. "
-        "Set data.columns.LANGUAGE to the column of that language"
+        "Name the column of a language with ++data.columns.LANGUAGE=COLUMN"
     )
 
 

@@ -1,0 +1,165 @@
+"""Reading files: bytes are bytes, lines end at line feeds, errors name file and line."""
+
+import gzip
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mt.data.reading import (
+    Columns,
+    CorpusFile,
+    Row,
+    content_hash,
+    jsonl_rows,
+    read_lines,
+    text_rows,
+    tsv_rows,
+)
+
+Write = Callable[[str, bytes | str], Path]
+EN_DE = Columns("en", "de")
+AWKWARD = ["a\u2028b", "c\x85d", "e\ff", "g\th", "i\0j", "k\x1bl", "m\rn", "\u2029", "", "\ufeffo"]
+
+
+def lines(path: Path, member: str | None = None) -> list[str]:
+    return list(read_lines(CorpusFile(path, member)))
+
+
+def zipped(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_only_a_line_feed_ends_a_line(write: Write) -> None:
+    assert lines(write("x", "x\n" + "\n".join(AWKWARD) + "\n")) == ["x", *AWKWARD]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\n")).filter(
+            lambda text: not text.endswith("\r")
+        )
+    )
+)
+def test_any_text_comes_back(write: Write, texts: list[str]) -> None:
+    path = write("x", "".join(f"{text}\n" for text in ["first", *texts]))
+    assert lines(path) == ["first", *texts]
+
+
+def test_windows_line_ends_and_byte_order_mark(write: Write) -> None:
+    assert lines(write("x", b"\xef\xbb\xbfa\r\nb\r\n")) == ["a", "b"]
+
+
+def test_last_line_may_lack_its_line_feed(write: Write) -> None:
+    assert lines(write("x", "a\nb")) == lines(write("y", "a\nb\n")) == ["a", "b"]
+
+
+def test_gzip_is_known_by_its_content(write: Write) -> None:
+    content = "ä\nb\n".encode()
+    assert lines(write("x.txt", gzip.compress(content))) == lines(write("y.gz", content))
+
+
+def test_zip_member(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {"a.txt": b"a\nb\n", "readme": b""})
+    assert lines(path, "a.txt") == ["a", "b"]
+    for member in ("c.txt", None):
+        with pytest.raises(ValueError, match=r"data\.member to one of: a\.txt, readme"):
+            lines(path, member)
+
+
+def test_invalid_utf8_names_file_line_and_byte(write: Write) -> None:
+    path = write("bad.en", b"good\nb\xe4d\n")
+    message = f"{re.escape(str(path))}, line 2: invalid UTF-8 .byte 0xe4 at position 2"
+    with pytest.raises(ValueError, match=message):
+        lines(path)
+
+
+def test_damaged_gzip_is_named(write: Write) -> None:
+    whole = gzip.compress(b"hello\n" * 1000)
+    with pytest.raises(ValueError, match=r"cut\.gz: damaged archive"):
+        lines(write("cut.gz", whole[: len(whole) // 2]))
+
+
+def test_text_rows_are_aligned(write: Write) -> None:
+    src = CorpusFile(write("a.en", "\n".join(AWKWARD) + "\nend\n"))
+    tgt = CorpusFile(write("a.de", "".join(f"{i}\n" for i in range(len(AWKWARD) + 1))))
+    rows = list(text_rows(src, tgt))
+    assert [row.tgt for row in rows] == [str(i) for i in range(len(AWKWARD) + 1)]
+    assert rows[-1].src == "end"
+
+
+@pytest.mark.parametrize(("n_src", "n_tgt"), [(3, 5), (5, 3), (0, 1), (4, 0), (5, 4), (4, 5)])
+def test_unequal_line_counts_name_both(write: Write, n_src: int, n_tgt: int) -> None:
+    src, tgt = write("a.en", "x\n" * n_src), write("a.de", "y\n" * n_tgt)
+    message = f"a.en has {n_src} lines, but .*a.de has {n_tgt}: the files are not aligned"
+    with pytest.raises(ValueError, match=message):
+        list(text_rows(CorpusFile(src), CorpusFile(tgt)))
+
+
+def test_tsv_by_number_ignores_other_columns(write: Write) -> None:
+    file = CorpusFile(write("x.tsv", 'Hi.\tHallo!\tCC-BY\n"Go\tGeh"\n'))
+    assert list(tsv_rows(file, Columns("1", "0"))) == [Row("Hallo!", "Hi."), Row('Geh"', '"Go')]
+
+
+def test_tsv_by_name_takes_the_first_line_as_header(write: Write) -> None:
+    file = CorpusFile(write("x.tsv", "id\tde\ten\n1\tHallo\tHi\n"))
+    assert list(tsv_rows(file, EN_DE)) == [Row("Hi", "Hallo")]
+    assert list(tsv_rows(file, Columns("en", "1"))) == [Row("Hi", "Hallo")]
+
+
+def test_tsv_missing_column_lists_the_columns(write: Write) -> None:
+    file = CorpusFile(write("x.tsv", "id\tde\n1\tHallo\n"))
+    with pytest.raises(ValueError, match=r"x\.tsv, line 1: no column 'en'; there are: id, de"):
+        list(tsv_rows(file, EN_DE))
+
+
+def test_tsv_short_line_is_named(write: Write) -> None:
+    file = CorpusFile(write("x.tsv", "Hi\tHallo\nGo\n"))
+    with pytest.raises(ValueError, match=r"x\.tsv, line 2: 1 columns, but column 1"):
+        list(tsv_rows(file, Columns("0", "1")))
+
+
+def test_jsonl_columns_and_translation(write: Write) -> None:
+    records = [
+        {"en": "Hi", "de": "Hallo\u2028du", "id": 3},
+        {"translation": {"de": "Geh\nweg", "en": None}},
+    ]
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    rows = list(jsonl_rows(CorpusFile(write("x.jsonl", text)), EN_DE))
+    assert rows == [Row("Hi", "Hallo\u2028du"), Row("", "Geh weg")]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "line 2: not a JSON object: '{'"),
+        ('["a"]', "line 2: not a JSON object"),
+        ("", "line 2: not a JSON object: ''"),
+        ("[" * 100_000, "line 2: not a JSON object"),
+        ('{"en": "a", "fr": "b"}', "line 2: no column 'de'; there are: en, fr"),
+        ('{"translation": {"en": "a"}}', "line 2: no column 'de'; there are: en"),
+        ('{"en": 5, "de": "b"}', "line 2: column 'en' holds 5, which is not text"),
+        ('{"en": "\\ud800", "de": "b"}', "line 2: column 'en' has half a surrogate pair"),
+    ],
+)
+def test_jsonl_errors_name_file_and_line(write: Write, line: str, message: str) -> None:
+    file = CorpusFile(write("x.jsonl", f'{{"en": "a", "de": "b"}}\n{line}\n'))
+    with pytest.raises(ValueError, match=f"x.jsonl, {message}"):
+        list(jsonl_rows(file, EN_DE))
+
+
+def test_content_hash_changes_with_content_order_and_member(write: Write) -> None:
+    a, b = CorpusFile(write("a", "1")), CorpusFile(write("b", "2"))
+    same = CorpusFile(write("c", "1"))
+    hashes = {content_hash(files) for files in ([a, b], [b, a], [a], [a._replace(member="m")])}
+    assert len(hashes) == 4
+    assert content_hash([a]) == content_hash([same])

@@ -1,0 +1,257 @@
+"""The tokenizer: nothing is lost, nothing is unknown, nothing is trained twice."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sentencepiece
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mt.config import TokenizerConfig, TokenizerKind
+from mt.data.tokenizer import (
+    BOS_ID,
+    EOS_ID,
+    PAD_ID,
+    UNK_ID,
+    Tokenizer,
+    TokenizerPair,
+    train_tokenizers,
+)
+
+NOUNS = [a + b for a in ("dog", "house", "tree", "bird", "stone") for b in ("", "s", "let", "like")]
+VERBS = [a + b for a in ("see", "follow", "paint", "lift") for b in ("s", "ed", "ing")]
+LINES = [
+    f"the {a} {verb} {'a big' if i % 2 else 'every small'} {b}"
+    for i, verb in enumerate(VERBS)
+    for a, b in zip(NOUNS, NOUNS[i:] + NOUNS[:i], strict=True)
+]
+UNICODE = st.text(st.characters(codec="utf-8"), max_size=60)
+
+
+def train(config: TokenizerConfig, cache: Path, tgt: list[str] | None = None) -> TokenizerPair:
+    return train_tokenizers(LINES, LINES if tgt is None else tgt, config, cache_dir=cache)
+
+
+@pytest.fixture(scope="module", params=list(TokenizerKind), ids=lambda kind: kind.name)
+def tokenizer(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Tokenizer:
+    config = TokenizerConfig(kind=request.param, vocab_size=300)
+    return train(config, tmp_path_factory.mktemp("tokenizer")).src
+
+
+def test_special_ids_are_fixed(tokenizer: Tokenizer) -> None:
+    assert tokenizer.pieces([PAD_ID, UNK_ID, BOS_ID, EOS_ID]) == ["<pad>", "<unk>", "<s>", "</s>"]
+    assert tokenizer.vocab_size == 300
+
+
+@given(text=UNICODE)
+def test_decode_undoes_encode_up_to_normalisation(tokenizer: Tokenizer, text: str) -> None:
+    processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    normal = processor.normalize(text).replace("▁", " ").removeprefix(" ")
+    expected = "".join(" " if len(f"a{c}b".splitlines()) > 1 else c for c in normal)
+    assert tokenizer.decode(tokenizer.encode([text])[0]) == expected
+
+
+@given(text=st.text(max_size=60))
+def test_no_special_id_for_any_text(tokenizer: Tokenizer, text: str) -> None:
+    [ids] = tokenizer.encode([text])
+    assert all(EOS_ID < i < tokenizer.vocab_size for i in ids)
+
+
+@pytest.mark.parametrize("text", ["<unk>", "<s> </s>", "<pad>", "\ud800", "\x00", "😀", "<0x0A>"])
+def test_no_special_id_for_awkward_text(tokenizer: Tokenizer, text: str) -> None:
+    assert min(tokenizer.encode([f"a {text}"])[0]) > EOS_ID
+
+
+@given(ids=st.lists(st.integers(0, 299), max_size=40))
+def test_decode_of_any_ids_is_one_line(tokenizer: Tokenizer, ids: list[int]) -> None:
+    assert len(tokenizer.decode(ids).splitlines()) <= 1
+
+
+def test_decode_turns_line_breaks_into_spaces(tokenizer: Tokenizer) -> None:
+    first_byte = EOS_ID + 1
+    for line_break in ["\n", "\r", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]:
+        ids = [first_byte + byte for byte in f"a{line_break}b".encode()]
+        assert tokenizer.decode(ids) == "a b"
+
+
+def test_decode_skips_special_ids(tokenizer: Tokenizer) -> None:
+    [ids] = tokenizer.encode(["the dog"])
+    assert tokenizer.decode([BOS_ID, UNK_ID, *ids, EOS_ID, PAD_ID]) == "the dog"
+
+
+def test_encode_keeps_order_over_many_threads(tokenizer: Tokenizer) -> None:
+    texts = [f"dog {i}" for i in range(3000)]
+    assert tokenizer.encode(texts) == [tokenizer.encode([text])[0] for text in texts]
+
+
+def test_encode_refuses_a_bare_string(tokenizer: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="list of sentences"):
+        tokenizer.encode("the dog")
+
+
+@pytest.fixture(scope="module")
+def unigram(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    return train(TokenizerConfig(vocab_size=300), tmp_path_factory.mktemp("unigram")).src
+
+
+def test_sample_is_a_function_of_the_generator(unigram: Tokenizer) -> None:
+    def draws(seed: int) -> list[list[int]]:
+        rng = np.random.default_rng(seed)
+        return [unigram.sample(LINES[0], nbest=8, alpha=0.1, rng=rng) for _ in range(20)]
+
+    assert draws(1) == draws(1)
+    assert draws(1) != draws(2)
+
+
+def test_sample_spells_the_same_text(unigram: Tokenizer) -> None:
+    rng = np.random.default_rng(0)
+    drawn = {tuple(unigram.sample("big doglet", nbest=16, alpha=0.1, rng=rng)) for _ in range(100)}
+    assert len(drawn) > 1
+    assert {unigram.decode(list(ids)) for ids in drawn} == {"big doglet"}
+
+
+def test_sample_follows_the_smoothed_probabilities(unigram: Tokenizer) -> None:
+    nbest, alpha, n = 4, 0.5, 4000
+    processor = sentencepiece.SentencePieceProcessor(model_proto=unigram.model)
+    candidates = processor.nbest_encode("big doglet", nbest_size=nbest)
+    log_probs = np.array([sum(processor.get_score(i) for i in ids) for ids in candidates])
+    expected = np.exp(alpha * log_probs) / np.exp(alpha * log_probs).sum()
+    rng = np.random.default_rng(0)
+    drawn = [unigram.sample("big doglet", nbest=nbest, alpha=alpha, rng=rng) for _ in range(n)]
+    shares = np.array([drawn.count(ids) / n for ids in candidates])
+    assert np.abs(shares - expected).max() < 5 * np.sqrt(0.25 / n)
+
+
+def test_sample_of_nothing_is_nothing(unigram: Tokenizer) -> None:
+    assert unigram.sample("", nbest=4, alpha=0.1, rng=np.random.default_rng(0)) == []
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_save_and_load(tmp_path: Path, joint: bool) -> None:
+    pair = train(TokenizerConfig(vocab_size=300, joint=joint), tmp_path / "cache", LINES[::-2])
+    run = tmp_path / "run"
+    pair.save(run)
+    loaded = TokenizerPair.load(run)
+    names = {"tokenizer.model"} if joint else {"src.model", "tgt.model"}
+    assert {path.name for path in run.iterdir()} == names
+    assert pair.joint is loaded.joint is joint
+    assert (loaded.src.model, loaded.tgt.model) == (pair.src.model, pair.tgt.model)
+
+
+def test_separate_tokenizers_learn_their_own_side(tmp_path: Path) -> None:
+    tgt = [line.upper() for line in LINES]
+    pair = train(TokenizerConfig(vocab_size=300, joint=False), tmp_path, tgt)
+    assert len(pair.src.encode(["house"])[0]) < len(pair.tgt.encode(["house"])[0])
+    assert len(pair.tgt.encode(["HOUSE"])[0]) < len(pair.src.encode(["HOUSE"])[0])
+
+
+def test_second_training_comes_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = train(TokenizerConfig(vocab_size=300), tmp_path)
+
+    def forbidden(**_: object) -> None:
+        raise RuntimeError("trained again")
+
+    monkeypatch.setattr(sentencepiece.SentencePieceTrainer, "train", forbidden)
+    sampled = TokenizerConfig(vocab_size=300, sample_nbest=4)  # does not change the model
+    assert train(sampled, tmp_path).src.model == first.src.model
+    for changed in [
+        lambda: train(TokenizerConfig(vocab_size=301), tmp_path),
+        lambda: train(TokenizerConfig(vocab_size=300, kind=TokenizerKind.bpe), tmp_path),
+        lambda: train(TokenizerConfig(vocab_size=300), tmp_path, [*LINES, "one more"]),
+    ]:
+        with pytest.raises(ValueError, match="trained again"):
+            changed()
+
+
+def test_default_cache_is_below_xdg_cache_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    train_tokenizers(LINES, LINES, TokenizerConfig(vocab_size=300))
+    assert len(list((tmp_path / "mt" / "tokenizers").glob("*.model"))) == 1
+
+
+def test_damaged_cache_is_trained_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = train(TokenizerConfig(vocab_size=300), tmp_path)
+    [cached] = tmp_path.glob("*.model")
+    cached.write_bytes(first.src.model[:100])
+    assert train(TokenizerConfig(vocab_size=300), tmp_path).src.model == first.src.model
+    assert "anew" in caplog.text
+    assert cached.read_bytes() == first.src.model
+
+
+@pytest.mark.parametrize("kind", list(TokenizerKind))
+def test_too_large_vocabulary_names_the_largest(tmp_path: Path, kind: TokenizerKind) -> None:
+    with pytest.raises(ValueError, match=r"vocab_size=5000 .* largest that works is \d+") as error:
+        train(TokenizerConfig(vocab_size=5000, kind=kind), tmp_path)
+    largest = int(str(error.value).split("works is ")[1].split(";")[0])
+    config = TokenizerConfig(vocab_size=largest, kind=kind)
+    assert train(config, tmp_path).src.vocab_size == largest
+    with pytest.raises(ValueError, match="largest that works"):
+        train(TokenizerConfig(vocab_size=largest + 1, kind=kind), tmp_path)
+
+
+def test_too_small_vocabulary_names_the_smallest(tmp_path: Path) -> None:
+    alphabet = ["".join(map(chr, range(0x4E00, 0x4E00 + 100)))]
+    with pytest.raises(ValueError, match=r"smallest that works is \d+") as error:
+        train(TokenizerConfig(vocab_size=300), tmp_path, alphabet)
+    smallest = int(str(error.value).split("works is ")[1].split(";")[0])
+    with pytest.raises(ValueError, match="smallest"):
+        train(TokenizerConfig(vocab_size=smallest - 1), tmp_path, alphabet)
+
+
+@pytest.mark.parametrize("nothing", [[], ["", " "]])
+def test_no_text_to_train_on(tmp_path: Path, nothing: list[str]) -> None:
+    with pytest.raises(ValueError, match="no text"):
+        train_tokenizers(nothing, nothing, TokenizerConfig(), cache_dir=tmp_path)
+
+
+def test_long_lines_and_nul_take_part_in_training(tmp_path: Path) -> None:
+    # Left alone, sentencepiece leaves out lines of more than 4192 bytes, and those with a NUL.
+    long, nul = ["ŋ" * 3000], ["a\0đ"]
+    tokenizer = train(TokenizerConfig(vocab_size=300), tmp_path, long + nul).src
+    assert not any(
+        piece.startswith("<0x") for piece in tokenizer.pieces(tokenizer.encode(["ŋđ"])[0])
+    )
+
+
+def test_very_many_sentences_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mt.data.tokenizer.MAX_TRAINING_SENTENCES", 50)
+    many = [f"{line} {i}" for i in range(40) for line in LINES]
+    seen: list[str] = []
+    real = sentencepiece.SentencePieceTrainer.train
+
+    def spy(*, sentence_iterator: object, **options: object) -> None:
+        seen.extend(sentence_iterator)  # type: ignore[call-overload]
+        real(sentence_iterator=iter(seen), **options)
+
+    monkeypatch.setattr(sentencepiece.SentencePieceTrainer, "train", spy)
+    train_tokenizers(iter(many), iter(many), TokenizerConfig(vocab_size=300), cache_dir=tmp_path)
+    assert len(seen) == 100
+    assert set(seen) <= set(many)
+    assert max(map(many.index, seen)) > len(many) // 2
+
+
+def test_training_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    train(TokenizerConfig(vocab_size=300), tmp_path)
+    with pytest.raises(ValueError, match="largest"):
+        train(TokenizerConfig(vocab_size=5000), tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_loading_what_is_not_a_tokenizer(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="holds no tokenizer"):
+        TokenizerPair.load(tmp_path)
+    (tmp_path / "tokenizer.model").write_bytes(b"not a model")
+    with pytest.raises(ValueError, match=r"tokenizer\.model: this is not a sentencepiece model"):
+        TokenizerPair.load(tmp_path)
+
+
+def test_a_foreign_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="pad, unk, bos, eos"):
+        Tokenizer(b"")
