@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager, get_font
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +141,10 @@ def gradient_reach_figure(
     for number, (name, values) in enumerate(absolute.items()):
         left.plot(range(1, len(values) + 1), values, label=name, **_line_style(number))
     left.set_yscale("log")
+    left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    left.yaxis.set_minor_formatter(NullFormatter())
+    left.set_xlim(left=0.5)
     left.set_xlabel("source position (pieces from the start)")
     left.set_ylabel("gradient norm at the embedding")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,12 +1,15 @@
 """Where systems differ: by the length of the source, and in which sentences."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from mt import metrics
 from mt.evaluation_set import EvaluationSet
 
-BUCKET_WORDS = 5  # width of a length bucket before small ones are merged
+BUCKETS = 6  # about so many buckets hold the middle nine tenths of the sentences
 FEWEST_SENTENCES = 20  # a bucket with fewer says little: it joins its neighbour
 EXAMPLES = 6
 
@@ -62,7 +65,7 @@ def bleu_by_length(
     """
     lengths = sentence_lengths(data.sources, language=src)
     buckets = []
-    for rows in length_buckets(lengths):
+    for rows in length_buckets(lengths, width=bucket_width(lengths)):
         references = [data.references[row] for row in rows]
         columns = [[column[row] for row in rows] for column in outputs]
         bleu = [metrics.bleu(some, references, language=tgt).value for some in columns]
@@ -71,8 +74,14 @@ def bleu_by_length(
     return buckets
 
 
+def bucket_width(lengths: Sequence[int]) -> int:
+    """Choose the width of length buckets so that the curve has about `BUCKETS` points."""
+    short, long = np.quantile(lengths, [0.05, 0.95])
+    return max(1, math.ceil((long - short) / BUCKETS))
+
+
 def length_buckets(
-    lengths: Sequence[int], *, width: int = BUCKET_WORDS, fewest: int = FEWEST_SENTENCES
+    lengths: Sequence[int], *, width: int, fewest: int = FEWEST_SENTENCES
 ) -> list[list[int]]:
     """Group sentences by length, in ranges of `width`; ranges with few sentences join the next.
 

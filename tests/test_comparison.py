@@ -14,7 +14,9 @@ from mt.comparison import compare, run_names
 from mt.comparison_report import duration, plain_table, write_report
 from mt.evaluation_set import EvaluationSet
 from mt.sentence_views import (
+    BUCKETS,
     bleu_by_length,
+    bucket_width,
     differing_examples,
     length_buckets,
     length_unit,
@@ -40,6 +42,12 @@ def test_buckets_are_as_wide_as_asked_where_there_are_enough_sentences():
     lengths = [1, 5, 6, 10, 11] * 20
     groups = length_buckets(lengths, width=5, fewest=20)
     assert [sorted({lengths[row] for row in group}) for group in groups] == [[1, 5], [6, 10], [11]]
+
+
+@given(st.lists(st.integers(0, 200), min_size=1))
+def test_the_width_gives_a_curve_of_some_points(lengths):
+    width = bucket_width(lengths)
+    assert 1 <= width <= (max(lengths) - min(lengths)) / BUCKETS + 1
 
 
 def test_bleu_by_length_is_the_bleu_of_those_sentences():
