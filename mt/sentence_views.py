@@ -77,7 +77,7 @@ def bleu_by_length(
 def bucket_width(lengths: Sequence[int]) -> int:
     """Choose the width of length buckets so that the curve has about `BUCKETS` points."""
     short, long = np.quantile(lengths, [0.05, 0.95])
-    return max(1, math.ceil((long - short) / BUCKETS))
+    return max(1, math.ceil(float(long - short) / BUCKETS))
 
 
 def length_buckets(
