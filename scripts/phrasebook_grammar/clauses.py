@@ -219,9 +219,9 @@ def _german_middle(clause: Clause, *, subject: bool) -> Phrase:
         *_sides((clause.time,)).de,
         *(() if pronoun_dat else dat),
         *(acc if early and not pronoun_acc else ()),
-        *(words("gern", link + 1) if likes else ()),
         *words(adverb, link + 4),
         *(words("nicht", link + 2) if clause.negated and not clause.says_kein else ()),
+        *(words("gern", link + 1) if likes else ()),
         *_sides((clause.manner, clause.place)).de,
         *(() if early else acc),
         *_sides((clause.complement,)).de,
@@ -264,12 +264,8 @@ def german_subordinate(clause: Clause) -> Phrase:
     """Order a subordinate clause: the finite verb last, joined with its prefix."""
     group = _german_group(clause)
     finite = tuple(Word(group.prefix + word.text, word.links) for word in group.finite)
-    return (
-        *_german_middle(clause, subject=True),
-        *group.rest,
-        *finite,
-        *_german_tail(clause),
-    )
+    middle = _german_middle(clause, subject=True)
+    return (*middle, *group.rest, *finite, *_german_tail(clause))
 
 
 def german_infinitive(clause: Clause) -> Phrase:
@@ -279,11 +275,7 @@ def german_infinitive(clause: Clause) -> Phrase:
         infinitive: Phrase = words(german.zu_infinitive(verb), link, link + 1)
     else:
         infinitive = (*words("zu", link + 1), *words(verb.infinitive, link))
-    return (
-        *_german_middle(clause, subject=False),
-        *infinitive,
-        *_german_tail(clause),
-    )
+    return (*_german_middle(clause, subject=False), *infinitive, *_german_tail(clause))
 
 
 def german_imperative(clause: Clause) -> Phrase:

@@ -66,7 +66,8 @@ def draw_description(
     else:
         predicate, standard = _predicate(dice, subject, adjective)
     clause = Clause(subject, BE, dice.link(), tense, complement=predicate, standard=standard)
-    if dice.chance(plan.negation) and subject.definite:
+    every = isinstance(subject, NounPhrase) and subject.determiner == "every"
+    if dice.chance(plan.negation) and subject.definite and not every:
         clause = replace(clause, negated=True)
     return clause
 

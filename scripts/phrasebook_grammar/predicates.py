@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from . import modifiers, phrases, verbs
 from .clauses import Clause, Tense, english_statement, german_subordinate
-from .modifiers import ADJECTIVES, COMPARABLE, FREQUENCY, Adjective
-from .nominals import Nominal, NounPhrase, Pronoun, prepositional, relative
-from .nouns import NOUNS, Noun
+from .modifiers import FREQUENCY
+from .nominals import Nominal, NounPhrase, prepositional, relative
+from .nouns import Noun
 from .phrases import Dice
-from .verbs import BE, MODALS, VERBS, Verb
-from .words import Pair, words
+from .verbs import MODALS, VERBS, Verb
+from .words import Pair
 
 # Verbs of states and of what merely happens: no progressive, no wish and no duty.
 _STATES = {"need", "love", "like", "have", "understand", "see", "hear", "trust", "remember"}
@@ -96,14 +96,14 @@ def relative_clause(dice: Dice, nominal: NounPhrase, owner: Nominal | None) -> P
     )
 
 
-def _draw_tense(dice: Dice, verb: Verb, plan: Plan) -> Tense:
+def _draw_tense(dice: Dice, verb: Verb, plan: Plan, subject: Nominal) -> Tense:
+    """Draw a tense; "they put" and "you read" are always past, so that they mean one thing."""
+    if verb.en.base == verb.en.past and (subject.plural or subject.person != 3):
+        others = tuple(t for t in plan.tenses or Tense if t is not Tense.PRESENT)
+        plan = plan._replace(tenses=others or (Tense.PAST,))
     weights = {t: w for t, w in _TENSE_WEIGHTS.items() if not plan.tenses or t in plan.tenses}
     if _is_state(verb) or verb.en.base in _EVENTS or verb.frame in ("surface", "place"):
-        weights = {
-            t: w
-            for t, w in weights.items()
-            if t not in (Tense.PROGRESSIVE, Tense.PERFECT)
-        }
+        weights = {t: w for t, w in weights.items() if t not in (Tense.PROGRESSIVE, Tense.PERFECT)}
     return dice.weighted(weights)
 
 
@@ -126,11 +126,12 @@ def negate(clause: Clause) -> Clause:
     if isinstance(target, NounPhrase):
         if target.determiner == "every" or target.relative:
             return clause
-        if not target.definite:
+        if not target.definite and clause.modal is not verbs.LIKE:
             determiner = "zero" if target.plural else target.determiner
             kein = replace(target, determiner=determiner, negation=clause.link + 2)
             return replace(clause, negated=True, accusative=kein)
-    if isinstance(clause.subject, NounPhrase) and not clause.subject.definite:
+    subject = clause.subject
+    if isinstance(subject, NounPhrase) and (not subject.definite or subject.determiner == "every"):
         return clause
     return replace(clause, negated=True)
 
@@ -151,7 +152,12 @@ def decorate(dice: Dice, clause: Clause, plan: Plan) -> Clause:
     if verb.manners and not clause.negated and not clause.adverb and dice.chance(0.25 * scale):
         manner = phrases.adverbial(dice, dice.choice(modifiers.MANNERS[verb.manners]))
         clause = replace(clause, manner=manner)
-    return _with_time(dice, _with_place(dice, clause, plan), plan)
+    clause = _with_time(dice, _with_place(dice, clause, plan), plan)
+    target = clause.accusative
+    if isinstance(target, NounPhrase) and target.relative:
+        # At the end of the English clause they would seem to belong to the relative clause.
+        return replace(clause, manner=None, place=None, time=None)
+    return clause
 
 
 def _with_place(dice: Dice, clause: Clause, plan: Plan) -> Clause:
@@ -160,8 +166,6 @@ def _with_place(dice: Dice, clause: Clause, plan: Plan) -> Clause:
         return clause
     kind = target.noun.kind if isinstance(target, NounPhrase) else ""
     if kind in ("place", "door", "furniture", "device") or not dice.chance(0.28 * plan.extras):
-        return clause
-    if isinstance(target, NounPhrase) and target.relative:
         return clause
     outdoors = kind in ("vehicle", "animal")
     return replace(clause, place=phrases.location(dice, outdoors=outdoors))
@@ -233,7 +237,7 @@ def draw_clause(
     if subject is None:
         subject = draw_subject(dice, verb.subjects, plan)
     link = dice.link()
-    clause = Clause(subject, verb, link, _draw_tense(dice, verb, plan))
+    clause = Clause(subject, verb, link, _draw_tense(dice, verb, plan, subject))
     clause = _with_modal(dice, clause, plan)
     if verb.frame in ("dat", "give"):
         clause = replace(clause, dative=phrases.definite_person(dice, avoid=subject))

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from . import phrases
 from .clauses import Clause, Tense, english_question, german_question, statement, subordinate
+from .descriptions import any_clause
 from .nominals import Nominal, personal
 from .phrases import Dice, both, join
-from .descriptions import any_clause
 from .predicates import BARE, Plan, draw_clause
 from .verbs import VERBS
 from .words import Pair

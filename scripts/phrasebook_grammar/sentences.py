@@ -17,10 +17,10 @@ from .clauses import (
     statement,
     subordinate,
 )
+from .descriptions import any_clause, draw_description
 from .modifiers import Fixed
 from .nominals import Nominal, NounPhrase, Pronoun, it, personal, prepositional, silent
 from .phrases import Dice, both, join
-from .descriptions import any_clause, draw_description
 from .predicates import BARE, Plan, draw_clause
 from .questions import indirect_question, wh_question, yes_no_question
 from .verbs import Verb
@@ -43,10 +43,14 @@ _CONJUNCTIONS = (
     ("as soon as", "sobald", PRESENT, FUTURE),
     ("until", "bis", PAST, PAST),
 )
-
-
 EN_COMMA, DE_COMMA = Pair((COMMA,), ()), Pair((), (COMMA,))
 COMMAS = Pair((COMMA,), (COMMA,))
+# What there is, and where.
+_SETTINGS = (
+    (("furniture",), ("house", "room", "kitchen", "office", "hotel", "library", "cellar")),
+    (("animal",), ("garden", "park", "forest", "village", "house", "castle")),
+    (("restaurant", "hotel", "museum", "church"), ("city", "village", "park")),
+)
 
 
 def _after(front: Pair, main: Clause) -> Pair:
@@ -137,7 +141,10 @@ def reason(dice: Dice) -> Pair:
         plan = BARE._replace(tenses=PAST, extras=0.0, negation=0.3)
         main = draw_clause(dice, plan, verb=verb)
         target = main.accusative
-        if isinstance(target, NounPhrase) and target.noun.kind in kinds and not target.possessor:
+        if not isinstance(target, NounPhrase) or target.possessor:
+            continue
+        colored = any(adjective.en in modifiers.COLORS for adjective in target.adjectives)
+        if target.noun.kind in kinds and not colored:
             break
     en, de = dice.choice((("because", "weil"), ("although", "obwohl")))
     subject: Pronoun = it(target.noun.gender, dice.link())
@@ -219,19 +226,13 @@ def imperative(dice: Dice) -> Pair:
 
 def existence(dice: Dice) -> Pair:
     """Draw "there is a lake in the forest": German puts the place first and says es gibt."""
-    kinds = dice.choice((("furniture",), ("animal",), ("restaurant", "hotel", "museum", "church")))
+    kinds, homes = dice.choice(_SETTINGS)
     thing = phrases.noun_phrase(dice, kinds, rich=0.4)
     determiner = dice.choice(("some", "many", "two", "three")) if thing.plural else "a"
     thing = replace(thing, determiner=determiner, possessor=None)
-    if kinds == ("furniture",):
-        homes = ("house", "room", "kitchen", "office", "hotel", "library", "cellar")
-    elif kinds == ("animal",):
-        homes = ("garden", "park", "forest", "village", "house", "castle")
-    else:
-        homes = ("city", "village", "park")
     home = NounPhrase(phrases.BY_NAME[dice.choice(homes)], dice.link())
     place = prepositional("in", "in", "dat", home, dice.link())
-    if len(homes) == 3 and dice.chance(0.5):
+    if "restaurant" in kinds and dice.chance(0.5):
         place = phrases.city(dice, "in", "in")
     there = Pronoun(("there", "there"), ("es", "es", "es"), dice.link())
     tense = dice.choice((Tense.PRESENT, Tense.PAST))
