@@ -217,6 +217,8 @@ def _build(
         for row in read():
             yield row._asdict()
 
+    if next(read(), None) is None:  # which `datasets` does not take
+        return datasets.Dataset.from_dict({"src": [], "tgt": []}, features=_FEATURES)
     try:
         return datasets.Dataset.from_generator(
             examples,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from mt.config import DataConfig
 from mt.data.reading import Columns, missing_column, one_line
@@ -21,7 +22,10 @@ def load_parquet(path: Path, columns: Columns) -> datasets.Dataset:
         ValueError: It is no Parquet file, or a column is missing or is not text.
     """
     try:
-        table = datasets.load_dataset("parquet", data_files={"train": str(path)}, split="train")
+        if pq.read_metadata(path).num_rows == 0:
+            return datasets.Dataset.from_dict({"src": [], "tgt": []})
+        # Not load_dataset("parquet"), which reports the load to a server.
+        table = datasets.Dataset.from_parquet(str(path))
     except (datasets.exceptions.DatasetGenerationError, ValueError, OSError) as error:
         raise ValueError(f"{path}: not a readable Parquet file ({_reason(error)})") from None
     return _select(table, columns, where=str(path))

@@ -1,0 +1,142 @@
+"""Batches: shapes, padding, special symbols, and the loader that makes them."""
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from toy_corpus import sentences
+
+from mt.config import DataConfig, TokenizerConfig
+from mt.data.batching import Batch, BatchLoader, BatchSampler, Pair, collate, collate_sources
+from mt.data.corpus import EncodedSplit, encode_split, load_split
+from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
+
+IDS = st.lists(st.integers(EOS_ID + 1, 99), max_size=12)
+PAIRS = st.lists(st.builds(Pair, IDS, IDS), min_size=1, max_size=8)
+
+
+@pytest.fixture
+def encoded(
+    tmp_path: Path, write: Callable[[str, bytes | str], Path], tokenizers: TokenizerPair
+) -> EncodedSplit:
+    """Return a split of which some pairs are dropped."""
+    lines = sentences(200)
+    lines[3] = lines[50] = ""
+    write("train.en", "".join(f"{line}\n" for line in lines))
+    write("train.de", "".join(f"{line}\n" for line in lines[::-1]))
+    config = DataConfig(name="toy", src="en", tgt="de", root=str(tmp_path))
+    return encode_split(load_split(config, "train"), tokenizers, max_length=40)
+
+
+def loader(encoded: EncodedSplit, tokenizers: TokenizerPair, *, nbest: int = 0) -> BatchLoader:
+    sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=300, seed=1)
+    config = TokenizerConfig(sample_nbest=nbest, sample_alpha=0.1)
+    return BatchLoader(encoded, sampler, tokenizers=tokenizers, tokenizer_config=config, seed=1)
+
+
+def same(one: list[Batch], two: list[Batch]) -> bool:
+    return len(one) == len(two) and all(
+        torch.equal(a, b) for x, y in zip(one, two, strict=True) for a, b in zip(x, y, strict=True)
+    )
+
+
+@given(pairs=PAIRS)
+def test_collate_lays_out_every_row(pairs: list[Pair]) -> None:
+    batch = collate(pairs)
+    n_src = max(len(pair.src) for pair in pairs) + 1
+    n_tgt = max(len(pair.tgt) for pair in pairs) + 1
+    assert batch.src.shape == (len(pairs), n_src)
+    assert batch.tgt_in.shape == batch.tgt_out.shape == (len(pairs), n_tgt)
+    for tensor in batch:
+        assert tensor.dtype == torch.int64
+    for row, pair in enumerate(pairs):
+        src_padding = [PAD_ID] * (n_src - len(pair.src) - 1)
+        tgt_padding = [PAD_ID] * (n_tgt - len(pair.tgt) - 1)
+        assert batch.src[row].tolist() == [*pair.src, EOS_ID, *src_padding]
+        assert batch.src_lengths[row] == len(pair.src) + 1
+        assert batch.tgt_in[row].tolist() == [BOS_ID, *pair.tgt, *tgt_padding]
+        assert batch.tgt_out[row].tolist() == [*pair.tgt, EOS_ID, *tgt_padding]
+    assert batch.n_tokens == sum(len(pair.tgt) + 1 for pair in pairs)
+
+
+@given(pairs=PAIRS)
+def test_sources_alone_are_those_of_a_batch(pairs: list[Pair]) -> None:
+    sources, batch = collate_sources([pair.src for pair in pairs]), collate(pairs)
+    assert torch.equal(sources.src, batch.src)
+    assert torch.equal(sources.src_lengths, batch.src_lengths)
+
+
+def test_no_sentence_is_an_error() -> None:
+    for make in (collate, collate_sources):
+        with pytest.raises(ValueError, match="at least one sentence"):
+            make([])
+
+
+def test_moving_a_batch_leaves_the_lengths() -> None:
+    moved = collate([Pair([5, 6], [7])]).to("meta")
+    assert [tensor.device.type for tensor in moved] == ["meta", "cpu", "meta", "meta"]
+
+
+def test_loader_gives_the_rows_of_the_sampler(
+    encoded: EncodedSplit, tokenizers: TokenizerPair
+) -> None:
+    batches = loader(encoded, tokenizers)
+    rows = loader(encoded, tokenizers).sampler
+    n_batches = len(batches)
+    loaded = list(batches)
+    assert len(loaded) == n_batches == len(rows)
+    expected = [
+        collate([Pair(r["src_ids"], r["tgt_ids"]) for r in map(encoded.dataset.__getitem__, batch)])
+        for batch in rows
+    ]
+    assert same(loaded, expected)
+    assert sum(batch.n_tokens for batch in loaded) == int((encoded.tgt_lengths + 1).sum())
+
+
+def test_sampling_changes_the_pieces_but_not_the_text(
+    encoded: EncodedSplit, tokenizers: TokenizerPair
+) -> None:
+    plain = list(loader(encoded, tokenizers))
+    sampled = list(loader(encoded, tokenizers, nbest=8))
+    assert not same(plain, sampled)
+    for one, other in zip(plain, sampled, strict=True):
+        for field in ("src", "tgt_out"):
+            for ids, others in zip(getattr(one, field), getattr(other, field), strict=True):
+                texts = [tokenizers.src.decode(tensor.tolist()) for tensor in (ids, others)]
+                assert texts[0] == texts[1]
+
+
+def test_sampling_differs_between_epochs(encoded: EncodedSplit, tokenizers: TokenizerPair) -> None:
+    batches = loader(encoded, tokenizers, nbest=8)
+    tokens = [sum(batch.n_tokens for batch in batches) for _ in range(3)]
+    assert len(set(tokens)) > 1
+
+
+@pytest.mark.parametrize("nbest", [0, 8])
+@pytest.mark.parametrize("stop", [1, 5])
+def test_resumed_loader_equals_uninterrupted(
+    encoded: EncodedSplit, tokenizers: TokenizerPair, nbest: int, stop: int
+) -> None:
+    whole = loader(encoded, tokenizers, nbest=nbest)
+    expected = [*whole, *whole]
+    interrupted = loader(encoded, tokenizers, nbest=nbest)
+    done = list(islice(interrupted, stop))
+    resumed = loader(encoded, tokenizers, nbest=nbest)
+    resumed.sampler.load_state_dict(interrupted.sampler.state_dict())
+    done += [*resumed, *resumed]
+    assert same(done, expected)
+
+
+def test_order_of_rows_does_not_touch_numpy_global_state(
+    encoded: EncodedSplit, tokenizers: TokenizerPair
+) -> None:
+    np.random.seed(0)
+    expected = np.random.random()
+    np.random.seed(0)
+    list(loader(encoded, tokenizers, nbest=4))
+    assert np.random.random() == expected

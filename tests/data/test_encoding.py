@@ -1,0 +1,95 @@
+"""Encoding: every row with its ids and lengths, dropped pairs counted, nothing encoded twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from toy_corpus import sentences
+
+from mt.config import DataConfig, TokenizerConfig
+from mt.data.corpus import encode_split, load_split
+from mt.data.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
+
+Write = Callable[[str, bytes | str], Path]
+Load = Callable[[list[str], list[str]], datasets.Dataset]
+
+
+@pytest.fixture
+def load(tmp_path: Path, write: Write) -> Load:
+    """Return a function that makes a split of two lists of sentences."""
+
+    def load_lines(src: list[str], tgt: list[str]) -> datasets.Dataset:
+        write("train.en", "".join(f"{text}\n" for text in src))
+        write("train.de", "".join(f"{text}\n" for text in tgt))
+        return load_split(DataConfig(name="toy", src="en", tgt="de", root=str(tmp_path)), "train")
+
+    return load_lines
+
+
+def test_ids_and_lengths_of_every_row(load: Load, tokenizers: TokenizerPair) -> None:
+    src, tgt = ["Hund", "", "Haus grün \u2028 x"], ["Katze 😀", "der", ""]
+    encoded = encode_split(load(src, tgt), tokenizers, max_length=None)
+    assert list(encoded.dataset["src"]) == src
+    assert list(encoded.dataset["tgt"]) == tgt
+    assert list(encoded.dataset["src_ids"]) == tokenizers.src.encode(src)
+    assert list(encoded.dataset["tgt_ids"]) == tokenizers.tgt.encode(tgt)
+    assert encoded.src_lengths.tolist() == [len(ids) for ids in tokenizers.src.encode(src)]
+    assert encoded.tgt_lengths.tolist() == [len(ids) for ids in tokenizers.tgt.encode(tgt)]
+    assert encoded.src_lengths.dtype == np.int32
+    assert (encoded.dropped_empty, encoded.dropped_long) == (0, 0)
+
+
+def test_dropped_pairs_are_counted_by_reason(load: Load, tokenizers: TokenizerPair) -> None:
+    long = "Hund " * 50
+    src = ["Hund", "", "Haus", " ", long, "Katze", long]
+    tgt = ["Hund", "x", "", "", "Haus", long, ""]
+    encoded = encode_split(load(src, tgt), tokenizers, max_length=20)
+    assert (encoded.dropped_empty, encoded.dropped_long) == (4, 2)
+    assert list(encoded.dataset["src"]) == ["Hund"]
+    assert len(encoded.src_lengths) == len(encoded.tgt_lengths) == 1
+
+
+def test_the_limit_itself_is_kept(load: Load, tokenizers: TokenizerPair) -> None:
+    [ids] = tokenizers.src.encode(["Hund Katze Haus"])
+    dataset = load(["Hund Katze Haus", "Hund"], ["Hund", "Hund Katze Haus"])
+    assert encode_split(dataset, tokenizers, max_length=len(ids)).dropped_long == 0
+    with pytest.raises(
+        ValueError, match="none of 2 pairs is left: 0 have an empty side, and 2 hav"
+    ):
+        encode_split(dataset, tokenizers, max_length=len(ids) - 1)
+
+
+def test_second_encoding_comes_from_the_cache(
+    load: Load, tokenizers: TokenizerPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded_texts = []
+    real = Tokenizer.encode
+
+    def spy(self: Tokenizer, texts: list[str]) -> list[list[int]]:
+        encoded_texts.extend(texts)
+        return real(self, texts)
+
+    monkeypatch.setattr(Tokenizer, "encode", spy)
+    first = encode_split(load(["Hund"], ["Katze"]), tokenizers, max_length=9)
+    assert encoded_texts == ["Hund", "Katze"]
+    again = encode_split(load(["Hund"], ["Katze"]), tokenizers, max_length=None)
+    assert encoded_texts == ["Hund", "Katze"]
+    assert again.dataset[0] == first.dataset[0]
+    encode_split(load(["Hund"], ["Haus"]), tokenizers, max_length=9)
+    assert encoded_texts[2:] == ["Hund", "Haus"]
+
+
+def test_another_tokenizer_is_another_encoding(load: Load, tokenizers: TokenizerPair) -> None:
+    other = train_tokenizers(sentences(50), sentences(50), TokenizerConfig(vocab_size=310))
+    dataset = load(["Hund Katze"], ["Haus"])
+    for pair in (tokenizers, other, TokenizerPair(tokenizers.src, other.tgt)):
+        encoded = encode_split(dataset, pair, max_length=None)
+        assert encoded.dataset[0]["src_ids"] == pair.src.encode(["Hund Katze"])[0]
+        assert encoded.dataset[0]["tgt_ids"] == pair.tgt.encode(["Haus"])[0]
+
+
+def test_result_is_memory_mapped(load: Load, tokenizers: TokenizerPair) -> None:
+    encoded = encode_split(load(["Hund"], ["Katze"]), tokenizers, max_length=9)
+    assert [Path(file["filename"]).suffix for file in encoded.dataset.cache_files] == [".arrow"]
