@@ -115,9 +115,10 @@ def _download(config: DataConfig, name: CorpusFile, names: list[CorpusFile]) -> 
         cause = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
         reason = " ".join(str(cause).split()) or type(error).__name__
         wanted = " and ".join(str(each.path) for each in names)
+        others = ", and likewise the other splits," if "{split}" in config.path else ""
         raise FileNotFoundError(
-            f"cannot fetch {url} ({reason}): put {wanted}, and likewise the other splits, "
-            "into a folder DIR and set data.root=DIR"
+            f"cannot fetch {url} ({reason}): put {wanted}{others} into a folder DIR "
+            "and set data.root=DIR"
         ) from None
     return CorpusFile(local, name.member)
 

@@ -76,10 +76,11 @@ class Tokenizer:
         """
         if isinstance(texts, str):
             raise ValueError("encode takes a list of sentences, not one str: write [sentence]")
-        threads = min(os.cpu_count() or 1, 1 + len(texts) // _SENTENCES_PER_THREAD)
-        encoded: list[list[int]] = self._processor.encode(
-            [_valid(text) for text in texts], num_threads=threads
-        )
+        valid = [_valid(text) for text in texts]
+        threads = min(os.cpu_count() or 1, len(valid) // _SENTENCES_PER_THREAD)
+        if threads <= 1:
+            return [self._processor.encode(text) for text in valid]
+        encoded: list[list[int]] = self._processor.encode(valid, num_threads=threads)
         return encoded
 
     def decode(self, ids: list[int]) -> str:
