@@ -1,4 +1,4 @@
-"""The run directory: what training leaves behind, and the only thing that the other commands need."""
+"""The run directory: what training leaves, and the only thing that the other commands need."""
 
 import json
 import os
@@ -48,8 +48,8 @@ class RunDirectory:
         run = cls(config.run)
         if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
             raise FileExistsError(
-                f"{run.path} exists already and is not overwritten: go on with it by run={run.path} resume=true, or choose "
-                "another directory by run=DIR"
+                f"{run.path} exists already and is not overwritten: go on with it by "
+                f"run={run.path} resume=true, or choose another directory by run=DIR"
             )
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
@@ -67,7 +67,8 @@ class RunDirectory:
         if not run.config_path.is_file():
             reason = "has no config.yaml" if run.path.is_dir() else "does not exist"
             raise FileNotFoundError(
-                f"{run.path} is not a run directory: it {reason}. Give the directory that mt-train printed as 'run'"
+                f"{run.path} is not a run directory: it {reason}. Give the directory that mt-train "
+                "printed as 'run'"
             )
         return run
 
@@ -94,7 +95,7 @@ class RunDirectory:
         return TokenizerPair.load(self.path)
 
     def load_model(self, which: str = "best", device: torch.device | str = "cpu") -> LoadedModel:
-        """Build the run's model and fill it from a checkpoint: `best`, `last`, `averaged` or a file's path.
+        """Build the run's model and fill it from `best`, `last`, `averaged` or a file's path.
 
         Raises:
             FileNotFoundError: There is no such checkpoint.
@@ -112,7 +113,8 @@ class RunDirectory:
             model.load_state_dict(saved["model"])
         except RuntimeError as error:
             raise ValueError(
-                f"{path} holds the parameters of another model than {self.config_path} describes: take a checkpoint of this run"
+                f"{path} holds the parameters of another model than {self.config_path} describes: "
+                "take a checkpoint of this run"
             ) from error
         return LoadedModel(model.to(device).eval(), int(saved["step"]), path)
 
@@ -127,7 +129,8 @@ class RunDirectory:
         if not path.is_file():
             present = ", ".join(sorted(p.stem for p in self.checkpoints.glob("*.pt"))) or "none yet"
             raise FileNotFoundError(
-                f"there is no checkpoint {path}: accepted is best, last, averaged or a file; {self.path} has: {present}"
+                f"there is no checkpoint {path}: accepted is best, last, averaged or a file; "
+                f"{self.path} has: {present}"
             )
         return path
 
@@ -140,7 +143,7 @@ class RunDirectory:
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint so that a crash leaves either the old file or the new one, never half of one."""
+    """Write a checkpoint so that a crash leaves the old file or the new one, never half of one."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         torch.save({"format": FORMAT, **content}, file)
@@ -164,8 +167,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise ValueError(
-            f"{path} cannot be read: it is cut short, damaged or not a checkpoint ({path.stat().st_size:,} bytes). Use another "
-            "checkpoint of the run"
+            f"{path} cannot be read: it is cut short, damaged or not a checkpoint "
+            f"({path.stat().st_size:,} bytes). Use another checkpoint of the run"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A model applied to many sentences: sorted by length, batched, searched or scored, and put back in order."""
+"""A model applied to many sentences: sorted by length, batched, searched or scored."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,8 +22,8 @@ def search_ids(
 ) -> list[list[Hypothesis]]:
     """Translate sources, given as ids without EOS; the answers stand in the order of the sources.
 
-    A translation has at most `max_length_ratio` times its own source's pieces, plus `max_length_offset`, whatever else is in
-    the batch.
+    A translation has at most `max_length_ratio` times its own source's pieces, plus
+    `max_length_offset`, whatever else is in the batch; the EOS counts.
     """
     found: list[list[Hypothesis]] = [[] for _ in sources]
     for rows in _by_length([len(source) for source in sources], search.batch_size):

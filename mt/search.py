@@ -1,7 +1,7 @@
 """Beam search over a step function. It knows tokens and log-probabilities, not models."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -17,7 +17,8 @@ class Hypothesis(NamedTuple):
         tokens: Target ids without BOS and EOS.
         score: log_prob divided by the length penalty; what hypotheses are ranked by.
         log_prob: Natural log-probability of the tokens and the EOS.
-        alignment: Attention weights (T, S), a row a token and one for the EOS; None without attention.
+        alignment: Attention weights (T, S), a row a token and one for the EOS; None without
+            attention.
     """
 
     tokens: list[int]
@@ -34,17 +35,13 @@ class State(Protocol):
         ...
 
 
-class Step(NamedTuple):
-    """A step's log-probabilities (N, V), weights (N, S) or None, and the state after."""
-
-    log_probs: Tensor
-    weights: Tensor | None
-    state: State
+AnyState = TypeVar("AnyState", bound=State)
+StepFunction = Callable[[Tensor, AnyState], tuple[Tensor, Tensor | None, AnyState]]
 
 
 def length_penalty_divisor(length: int, alpha: float) -> float:
     """Return ((5 + length) / 6)^α; Wu et al. 2016, eq. 14. `length` counts the EOS."""
-    return ((5 + length) / 6) ** alpha
+    return float(((5 + length) / 6) ** alpha)
 
 
 class _Move(NamedTuple):
@@ -62,6 +59,11 @@ class _Move(NamedTuple):
     tokens: Tensor
     weights: Tensor | None
 
+    def cpu(self) -> "_Move":
+        """Return it where single numbers can be read without waiting for a device."""
+        weights = None if self.weights is None else self.weights.cpu()
+        return _Move(self.place.cpu(), self.parents.cpu(), self.tokens.cpu(), weights)
+
 
 class _Ending(NamedTuple):
     """A finished hypothesis: prefix number `parent` of its sentence, then EOS as token `length`."""
@@ -74,8 +76,8 @@ class _Ending(NamedTuple):
 
 @torch.no_grad()
 def beam_search(
-    step: Callable[[Tensor, State], Step],
-    state: State,
+    step: StepFunction[AnyState],
+    state: AnyState,
     *,
     beam_size: int,
     max_length: Int[Tensor, " B"],
@@ -89,7 +91,8 @@ def beam_search(
     depend on the others.
 
     Args:
-        step: Maps tokens (N,) and a state to log-probabilities (N, V), weights (N, S) or None, and a state.
+        step: Maps tokens (N,) and a state to log-probabilities (N, V), weights (N, S) or None, and
+            the state after.
         state: The state of B sentences, one row each, before BOS is read.
         beam_size: K, live prefixes a sentence.
         max_length: The most tokens of each sentence, EOS included, (B,).
@@ -122,8 +125,8 @@ def beam_search(
     while len(sentences):
         length = len(moves) + 1
         log_probs, weights, state = step(last, state)
-        log_probs = _forbid(log_probs.unflatten(0, (-1, beam_size)), limits == length)
         vocab_size = log_probs.shape[-1]
+        log_probs = _forbid(log_probs.reshape(-1, beam_size, vocab_size), limits == length)
         candidates = (totals.unsqueeze(-1) + log_probs).flatten(1)  # (B, K·V)
         # 2K of them: even if K end, K prefixes live on.
         top, index = candidates.topk(min(2 * beam_size, candidates.shape[-1]), dim=-1)
@@ -140,7 +143,7 @@ def beam_search(
         place = torch.full((n_sentences,), -1, device=device)
         place[sentences] = torch.arange(len(sentences), device=device)
         if weights is not None:
-            weights = weights.unflatten(0, (-1, beam_size))
+            weights = weights.reshape(-1, beam_size, weights.shape[-1])
         moves.append(_Move(place, parents, tokens, weights))
 
         n_found = [len(endings[sentence]) for sentence in sentences.tolist()]
@@ -151,7 +154,7 @@ def beam_search(
         state = state.select(rows[kept].flatten(), None if everyone else kept.nonzero().squeeze(-1))
         sentences, limits, totals = sentences[kept], limits[kept], totals[kept]
         last = tokens[kept].flatten()
-    moves = [_Move(*(None if part is None else part.cpu() for part in move)) for move in moves]
+    moves = [move.cpu() for move in moves]
     return [
         [_trace(moves, sentence, ending) for ending in sorted(found, reverse=True)[:n_best]]
         for sentence, found in enumerate(endings)
@@ -176,7 +179,7 @@ def _trace(moves: Sequence[_Move], sentence: int, ending: _Ending) -> Hypothesis
 
 
 def _forbid(log_probs: Tensor, at_limit: Tensor) -> Tensor:
-    """Rule out PAD and BOS everywhere, and all but EOS for the sentences (B,) that are at their limit."""
+    """Rule out PAD and BOS, and all but EOS for the sentences (B,) that are at their limit."""
     log_probs = log_probs.clone()
     log_probs[..., PAD_ID] = float("-inf")
     log_probs[..., BOS_ID] = float("-inf")

@@ -46,21 +46,23 @@ class AdditiveScore(nn.Module):
 
     def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S A"]:
         """Return U s."""
-        return self.key(states)
+        keys: Tensor = self.key(states)
+        return keys
 
     def forward(
         self, query: Float[Tensor, "B T H"], keys: Float[Tensor, "B S A"]
     ) -> Float[Tensor, "B T S"]:
         """Score every query against every key."""
         hidden = torch.tanh(self.query(query).unsqueeze(2) + keys.unsqueeze(1))  # (B, T, S, A)
-        return self.energy(hidden).squeeze(-1)
+        energy: Tensor = self.energy(hidden)
+        return energy.squeeze(-1)
 
 
 class DotScore(nn.Module):
     """score(q, s) = qᵀ s; Luong et al. 2015, eq. 8 (dot).
 
-    With `scale`, divided by √M (Vaswani et al. 2017, eq. 1); with `squash`, passed through tanh, so that every score lies
-    between -1 and 1 before the softmax.
+    Times `scale`, which is 1/√M for the scaled dot product (Vaswani et al. 2017, eq. 1); with
+    `squash`, passed through tanh, so that every score lies between -1 and 1 before the softmax.
     """
 
     def __init__(self, *, scale: float = 1.0, squash: bool = False) -> None:
@@ -89,7 +91,8 @@ class GeneralScore(nn.Module):
 
     def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S H"]:
         """Return W s."""
-        return self.key(states)
+        keys: Tensor = self.key(states)
+        return keys
 
     def forward(
         self, query: Float[Tensor, "B T H"], keys: Float[Tensor, "B S H"]
@@ -115,8 +118,8 @@ def build_score(
     if query_size != memory_size:
         raise ValueError(
             f"model.score={kind.name} needs decoder states and encoder states of one width, but "
-            f"model.decoder_size is {query_size} and twice model.encoder_size is {memory_size}: make them equal, or use "
-            "model.score=general or model.score=additive"
+            f"model.decoder_size is {query_size} and twice model.encoder_size is {memory_size}: "
+            "make them equal, or use model.score=general or model.score=additive"
         )
     scale = 1 / math.sqrt(memory_size) if kind is ScoreKind.scaled_dot else 1.0
     return DotScore(scale=scale, squash=kind is ScoreKind.tanh_dot)
@@ -125,7 +128,8 @@ def build_score(
 class Attention(nn.Module):
     """weights = softmax over real positions of score(q, sⱼ); context = Σⱼ weightsⱼ sⱼ.
 
-    Bahdanau et al. 2015, eq. 5-6. One query or a whole sequence of them: the time axis T of the query is free.
+    Bahdanau et al. 2015, eq. 5-6. One query or a whole sequence of them: the time axis T of the
+    query is free.
     """
 
     def __init__(self, score: AdditiveScore | DotScore | GeneralScore) -> None:

@@ -20,8 +20,8 @@ class DecoderState(NamedTuple):
 
     Attributes:
         hidden: GRU states, (L, N, H).
-        feed: A vector of the source that enters the next step, (N, M): the last context under input feeding, the fixed vector
-            of the baseline; None where nothing enters.
+        feed: A vector of the source that enters the next step, (N, M): the last context under
+            input feeding, the fixed vector of the baseline; None where nothing enters.
     """
 
     hidden: Float[Tensor, "L N H"]
@@ -33,7 +33,7 @@ class DecoderState(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Features for the output layer (B, T, E) and attention weights (B, T, S), None without attention."""
+    """Features for the output layer (B, T, E) and weights (B, T, S), None without attention."""
 
     features: Float[Tensor, "B T E"]
     weights: Float[Tensor, "B T S"] | None
@@ -68,7 +68,10 @@ class Decoder(Protocol):
 
 
 class Bridge(nn.Module):
-    """Initial decoder states from the encoder's summary: tanh(W summary); Bahdanau et al. 2015, A.2.2."""
+    """Initial decoder states: tanh(W summary); Bahdanau et al. 2015, A.2.2.
+
+    Theirs reads the first backward state alone; the summary holds the last forward one as well.
+    """
 
     def __init__(self, memory_size: int, *, size: int, layers: int) -> None:
         super().__init__()
@@ -77,12 +80,15 @@ class Bridge(nn.Module):
 
     def forward(self, summary: Float[Tensor, "B M"]) -> Float[Tensor, "L B H"]:
         """Return one initial state a layer."""
-        hidden = torch.tanh(self.linear(summary))
-        return hidden.unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()
+        hidden = torch.tanh(self.linear(summary))  # (B, L * H)
+        return hidden.reshape(len(summary), self.layers, -1).transpose(0, 1).contiguous()
 
 
 class Readout(nn.Module):
-    """features = dropout(tanh(W [state; context; embedding])): the deep output of Bahdanau et al. 2015, A.2.2, with tanh."""
+    """features = dropout(tanh(W [state; context; embedding])).
+
+    The deep output of Bahdanau et al. 2015, A.2.2, with tanh in the place of maxout.
+    """
 
     def __init__(self, input_size: int, size: int, *, dropout: float, layer_norm: bool) -> None:
         super().__init__()
@@ -92,14 +98,17 @@ class Readout(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Combine vectors of equal leading shape into features of the output layer's width."""
-        return self.dropout(torch.tanh(self.norm(self.linear(torch.cat(inputs, dim=-1)))))
+        features: Tensor = self.norm(self.linear(torch.cat(inputs, dim=-1)))
+        features = self.dropout(torch.tanh(features))
+        return features
 
 
 class AttentionDecoder(nn.Module):
-    """s_t = GRU(s_{t-1}, [y_{t-1}; c_{t-1}]), c_t = attention(s_t), features from [s_t; c_t; y_{t-1}].
+    """s_t = GRU(s_{t-1}, [y_{t-1}; c_{t-1}]), c_t = attention(s_t).
 
-    Luong et al. 2015, 3.1 and 3.3, with the readout of Bahdanau et al. Without input feeding c_{t-1} does not enter the
-    recurrence, which then runs over the whole target at once and attends at all steps in parallel.
+    The features are made of [s_t; c_t; y_{t-1}]. Luong et al. 2015, 3.1 and 3.3, with the readout
+    of Bahdanau et al. 2015. Without input feeding c_{t-1} does not enter the recurrence, which then
+    runs over the whole target at once and attends at all steps in parallel.
     """
 
     def __init__(
@@ -158,12 +167,13 @@ class AttentionDecoder(nn.Module):
     def _unroll(
         self, embedded: Tensor, hidden: Tensor, feed: Tensor, memory: Memory
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the recurrence a step at a time, since each step needs the context of the one before."""
+        """Run the recurrence a step at a time: each step needs the context of the one before."""
         width = embedded.shape[-1]
-        below = self.recurrence.weight_ih_l0
+        below = self.recurrence.get_parameter("weight_ih_l0")
         from_feed = below[:, width:]
-        # The part of the input product that does not wait for attention is taken for all steps at once.
-        known = F.linear(embedded, below[:, :width], self.recurrence.bias_ih_l0)
+        # What of the input product does not wait for attention is taken for all steps at once.
+        bias = self.recurrence.get_parameter("bias_ih_l0")
+        known = F.linear(embedded, below[:, :width], bias)  # (B, T, 3H)
         layers = list(hidden.unbind(0))
         states, contexts, weights = [], [], []
         for gates in known.unbind(1):
@@ -180,7 +190,7 @@ class AttentionDecoder(nn.Module):
         return torch.stack(states, 1), torch.stack(contexts, 1), torch.stack(weights, 1)
 
     def _between(self, below: Tensor, layer: int) -> Tensor:
-        """Return the input product of an upper layer, with dropout between the layers as in `nn.GRU`."""
+        """Return the input product of an upper layer, with dropout before it as in `nn.GRU`."""
         dropped = F.dropout(below, self.recurrence.dropout, self.training)
         return F.linear(
             dropped,
@@ -202,9 +212,10 @@ class AttentionDecoder(nn.Module):
 
 
 class FixedContextDecoder(nn.Module):
-    """The baseline: s_t = GRU(s_{t-1}, [y_{t-1}; c]) with one c for the whole source, features from [s_t; c; y_{t-1}].
+    """The baseline: s_t = GRU(s_{t-1}, [y_{t-1}; c]) with one c for the whole source.
 
-    Cho et al. 2014, 2.2: c enters every step. With `every_step=False` c is only the initial state (Sutskever et al. 2014).
+    Cho et al. 2014, 2.2: c enters every step, and the features are made of [s_t; c; y_{t-1}]. With
+    `every_step=False` c makes the initial state alone (Sutskever et al. 2014).
     """
 
     def __init__(

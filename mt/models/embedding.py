@@ -10,10 +10,11 @@ from mt.data.tokenizer import PAD_ID
 
 
 class Embedding(nn.Module):
-    """Token vectors, scaled by √E so that a matrix shared with the output layer serves both (Vaswani et al. 2017, 3.4).
+    """Token vectors, times √E so that a matrix shared with the output layer serves both.
 
-    Word dropout replaces whole vectors by zero, one draw a position, made before any recurrence runs (Sennrich & Zhang 2019,
-    3.2, after Gal & Ghahramani 2016); ordinary dropout follows.
+    The scale is that of Vaswani et al. 2017, 3.4. Word dropout replaces whole vectors by zero, one
+    draw a position, made before any recurrence runs (Sennrich & Zhang 2019, 3.2, after Gal &
+    Ghahramani 2016); what is left is scaled up as in `nn.Dropout`, and ordinary dropout follows.
     """
 
     def __init__(self, vocab_size: int, size: int, *, dropout: float, word_dropout: float) -> None:
@@ -31,4 +32,5 @@ class Embedding(nn.Module):
         vectors = self.table(tokens) * self.scale
         if self.training and self.word_dropout.p > 0:
             vectors = vectors * self.word_dropout(vectors.new_ones(*tokens.shape, 1))
-        return self.dropout(vectors)
+        dropped: Tensor = self.dropout(vectors)
+        return dropped

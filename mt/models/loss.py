@@ -1,6 +1,6 @@
 """The training loss, computed in chunks so that the logits of a whole batch never exist at once."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -17,7 +17,8 @@ class SequenceLoss(NamedTuple):
 
     Attributes:
         loss: Mean over real target tokens, label smoothing included; what is minimised.
-        nll: Sum over real target tokens, without smoothing and without gradient; what perplexity is made of.
+        nll: Sum over real target tokens, without smoothing and without gradient; what perplexity
+            is made of.
         n_tokens: The number of real target tokens.
     """
 
@@ -27,11 +28,11 @@ class SequenceLoss(NamedTuple):
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Sum of smoothed cross-entropies; the gradient of a chunk is taken while its logits are there."""
+    """Sum of smoothed cross-entropies; a chunk's gradient is taken while its logits are there."""
 
     @staticmethod
     def forward(
-        ctx, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
         """Return the smoothed sum and the plain sum."""
         loss, nll = (
@@ -62,7 +63,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return loss, nll
 
     @staticmethod
-    def backward(ctx, d_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """Scale the gradients that `forward` left."""
         return *(d_loss.to(saved.dtype) * saved for saved in ctx.saved_tensors), None, None
 
@@ -76,12 +77,12 @@ def sequence_loss(
 ) -> SequenceLoss:
     """Compare the output layer's predictions with the target; padding does not count.
 
-    With label smoothing ε the target distribution is (1 - ε) on the token and ε spread evenly over the vocabulary (Szegedy et
-    al. 2016, section 7).
+    With label smoothing ε the target distribution is (1 - ε) on the token and ε spread evenly over
+    the vocabulary (Szegedy et al. 2016, section 7).
     """
     real = tgt_out != PAD_ID
     n_tokens = int(real.sum())
-    loss, nll = _ChunkedCrossEntropy.apply(
+    loss, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
         features[real], output_layer.weight, output_layer.bias, tgt_out[real], label_smoothing
     )
     return SequenceLoss(loss / n_tokens, nll, n_tokens)

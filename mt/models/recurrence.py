@@ -9,9 +9,10 @@ from torch.nn import functional as F
 def gru_step(
     gates: Float[Tensor, "N G"], hidden: Float[Tensor, "N H"], recurrence: nn.GRU, layer: int
 ) -> Float[Tensor, "N H"]:
-    """Advance one layer of `recurrence` by one step; Cho et al. 2014, eq. 5-8, in the variant of `nn.GRU`.
+    """Advance one layer of `recurrence` by one step.
 
-    r, z = σ(W x + U h), n = tanh(W x + r ⊙ (U h)), h' = (1 - z) ⊙ n + z ⊙ h.
+    r, z = σ(W x + U h), n = tanh(W x + r ⊙ (U h)), h' = (1 - z) ⊙ n + z ⊙ h; Cho et al. 2014,
+    eq. 5-8, in the variant of `nn.GRU`.
 
     Args:
         gates: W x with its bias, for r, z and n side by side, (N, 3H).

@@ -7,27 +7,27 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mt.config import ContextKind, DecoderKind, ModelConfig, Tying
+from mt.data.tokenizer import PAD_ID
 from mt.models.attention import Attention, Memory, build_score
 from mt.models.decoder import AttentionDecoder, Decoded, DecoderState, FixedContextDecoder
 from mt.models.embedding import Embedding
 from mt.models.encoder import GRUEncoder
-from mt.data.tokenizer import PAD_ID
 
 
 class SearchState(NamedTuple):
-    """What search carries: the decoder's state of N rows and the memory of B sentences, N/B rows to a sentence."""
+    """What search carries: a decoder state of N rows, a memory of B sentences, N/B rows each."""
 
     decoder: DecoderState
     memory: Memory
 
     def select(self, rows: Tensor, sentences: Tensor | None) -> "SearchState":
-        """Keep these rows, and the memory of these sentences; None keeps all sentences as they are."""
+        """Keep these rows, and the memory of these sentences; None keeps every sentence."""
         memory = self.memory if sentences is None else self.memory.select(sentences)
         return SearchState(self.decoder.select(rows), memory)
 
 
 class StepOutput(NamedTuple):
-    """Log-probabilities of the next token (N, V), attention weights (N, S) or None, the state after."""
+    """A step's log-probabilities (N, V), attention weights (N, S) or None, and the state after."""
 
     log_probs: Float[Tensor, "N V"]
     weights: Float[Tensor, "N S"] | None
@@ -70,7 +70,8 @@ class Seq2Seq(nn.Module):
     ) -> Decoded:
         """Read source and target, teacher-forced; the output layer is left to `sequence_loss`."""
         start = self.start(src, src_lengths)
-        return self.decoder(tgt_in, start.decoder, start.memory)
+        decoded: Decoded = self.decoder(tgt_in, start.decoder, start.memory)
+        return decoded
 
     def step(self, tokens: Int[Tensor, " N"], state: SearchState) -> StepOutput:
         """Predict the next token of every row."""
@@ -83,12 +84,14 @@ def build_model(config: ModelConfig, *, src_vocab_size: int, tgt_vocab_size: int
     """Build the model that a configuration describes.
 
     Raises:
-        ValueError: A score function that the widths do not fit, or tied embeddings of two vocabularies.
+        ValueError: A score function that the widths do not fit, or one embedding for two
+            vocabularies.
     """
     if config.tying is Tying.all and src_vocab_size != tgt_vocab_size:
         raise ValueError(
-            f"model.tying=all needs one joint vocabulary, but the source has {src_vocab_size} pieces and the target "
-            f"{tgt_vocab_size}: set tokenizer.joint=true or model.tying=output"
+            f"model.tying=all needs one joint vocabulary, but the source has {src_vocab_size} "
+            f"pieces and the target {tgt_vocab_size}: set tokenizer.joint=true or "
+            "model.tying=output"
         )
     memory_size = 2 * config.encoder_size
 
