@@ -117,6 +117,19 @@ def test_sampling_differs_between_epochs(encoded: EncodedSplit, tokenizers: Toke
     assert len(set(tokens)) > 1
 
 
+def test_sampling_differs_between_batches(
+    tmp_path: Path, write: Callable[[str, bytes | str], Path], tokenizers: TokenizerPair
+) -> None:
+    for language in ("en", "de"):
+        write(f"train.{language}", f"{sentences(12)[11]}\n" * 20)
+    config = DataConfig(name="toy", src="en", tgt="de", root=str(tmp_path))
+    encoded = encode_split(load_split(config, "train"), tokenizers, max_length=None)
+    sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=1, seed=1)
+    options = TokenizerConfig(sample_nbest=8, sample_alpha=0.1)
+    batches = BatchLoader(encoded, sampler, tokenizers=tokenizers, tokenizer_config=options, seed=1)
+    assert len({tuple(batch.src[0].tolist()) for batch in batches}) > 1
+
+
 @pytest.mark.parametrize("nbest", [0, 8])
 @pytest.mark.parametrize("stop", [1, 5])
 def test_resumed_loader_equals_uninterrupted(

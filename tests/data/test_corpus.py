@@ -178,6 +178,12 @@ def test_holdout_stays_the_same_for_ever(tmp_path: Path, write: Write) -> None:
     ]
 
 
+def test_holdout_looks_past_outer_spaces(tmp_path: Path, write: Write) -> None:
+    write("all.tsv", "".join(f"{word}\t-\n {word} \t+\n" for word in WORDS))
+    sources = list(load_split(carved(tmp_path), "test")["src"])
+    assert sources[1::2] == [f" {word} " for word in sources[::2]]
+
+
 def test_holdout_of_valid_alone_keeps_the_stored_test(tmp_path: Path, write: Write) -> None:
     for language in ("en", "de"):
         write(f"train.{language}", "".join(f"{language} {i}\n" for i in range(100)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
-from toy_corpus import sentences
+from toy_corpus import WORDS, sentences
 
 from mt.config import DataConfig, TokenizerConfig
 from mt.data.corpus import encode_split, load_split
@@ -83,11 +83,13 @@ def test_second_encoding_comes_from_the_cache(
 
 def test_another_tokenizer_is_another_encoding(load: Load, tokenizers: TokenizerPair) -> None:
     other = train_tokenizers(sentences(50), sentences(50), TokenizerConfig(vocab_size=310))
-    dataset = load(["Hund Katze"], ["Haus"])
-    for pair in (tokenizers, other, TokenizerPair(tokenizers.src, other.tgt)):
+    text = " ".join(WORDS)
+    assert tokenizers.src.encode([text]) != other.src.encode([text])
+    dataset = load([text], [text])
+    for pair in (tokenizers, TokenizerPair(tokenizers.src, other.tgt), other):
         encoded = encode_split(dataset, pair, max_length=None)
-        assert encoded.dataset[0]["src_ids"] == pair.src.encode(["Hund Katze"])[0]
-        assert encoded.dataset[0]["tgt_ids"] == pair.tgt.encode(["Haus"])[0]
+        assert encoded.dataset[0]["src_ids"] == pair.src.encode([text])[0]
+        assert encoded.dataset[0]["tgt_ids"] == pair.tgt.encode([text])[0]
 
 
 def test_result_is_memory_mapped(load: Load, tokenizers: TokenizerPair) -> None:
