@@ -19,23 +19,33 @@ RESUMABLE = (
 """What a resumed run may change: how long it goes on, and where."""
 
 
-def check_overrides(arguments: Iterable[str], configs: Path) -> None:
-    """Check the keys of overrides against the schema and the configuration groups.
+def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
+    """Return the command line with its keys checked and its values as Hydra's grammar wants them.
+
+    Keys are checked against the schema and the configuration groups. A path pattern such as
+    `{split}.{lang}` is quoted, since Hydra takes bare braces for a dictionary, and a new key of an
+    open table (`data.columns.en=…`) gets the `++` that Hydra asks for.
 
     Raises:
         ValueError: A key that does not exist; the message names the nearest that does.
     """
     options, open_ended = _option_keys(Config, "")
     groups = [path.name for path in configs.iterdir() if path.is_dir()]
+    checked = []
     for argument in arguments:
-        if argument.startswith("-") or "=" not in argument:
-            continue
-        key = argument.split("=", 1)[0].lstrip("+~").split("@")[0]
-        if key in options or key in groups or key.split(".")[0] == "hydra":
-            continue
-        if any(key.startswith(f"{prefix}.") for prefix in open_ended):
-            continue
-        raise ValueError(_unknown(key, [*options, *groups]))
+        name, equals, value = argument.partition("=")
+        key = name.lstrip("+~").split("@")[0]
+        if name.startswith("-") or not equals:
+            checked.append(argument)
+        elif any(key.startswith(f"{table}.") for table in open_ended):
+            checked.append(f"++{key}={value}" if name == key else argument)
+        elif key in ("data.path", "data.home", "data.root") and "'" not in value:
+            checked.append(f"{name}='{value}'" if "{" in value else argument)
+        elif key in options or key in groups or key.split(".")[0] == "hydra":
+            checked.append(argument)
+        else:
+            raise ValueError(_unknown(key, [*options, *groups]))
+    return checked
 
 
 def check_resume_overrides(overrides: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mt.checkpoint import RunDirectory
-from mt.cli.overrides import check_overrides, check_resume_overrides
+from mt.cli.overrides import check_resume_overrides, checked_overrides
 from mt.config import Config
 
 _SHIPPED = Path(__file__).parent.parent / "_configs"  # in a wheel
@@ -28,7 +28,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("mt").setLevel(logging.INFO)
     try:
-        check_overrides(sys.argv[1:], CONFIGS)
+        sys.argv[1:] = checked_overrides(sys.argv[1:], CONFIGS)
     except ValueError as error:
         _fail(str(error), code=2)
     _compose_and_train()
@@ -124,3 +124,7 @@ def _resumed_config(run: str, overrides: list[str]) -> Config:
 def _fail(message: str, *, code: int) -> None:
     print(f"mt-train: {message}", file=sys.stderr)
     raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

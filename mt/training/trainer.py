@@ -120,7 +120,8 @@ class Trainer:
             else:
                 self._finish(tracker)
             outcome = self._outcome(reason)
-            tracker.event("end", self.progress.step, outcome._asdict())
+            parameters = {"parameters": self.model.n_parameters}
+            tracker.event("end", self.progress.step, outcome._asdict() | parameters)
         return outcome
 
     def resume(self) -> None:

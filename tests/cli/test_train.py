@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_run import write_tiny_corpus
 
 from mt.checkpoint import RunDirectory, load_checkpoint
-from tests.training.conftest import write_corpus
 
 TINY = [
-    "data=text", "data.src=en", "data.tgt=xx", "tokenizer.vocab_size=310", "debug=smoke",
+    "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=306", "debug=smoke",
     "trainer.batch_tokens=200", "trainer.max_steps=12", "trainer.validate_every=4",
     "trainer.threads=1", "trainer.ema_decay=0.9",
 ]  # fmt: skip
@@ -22,7 +22,7 @@ TINY = [
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus"))
+    return write_tiny_corpus(tmp_path_factory.mktemp("corpora") / "tiny")
 
 
 def command(*overrides: str) -> list[str]:
@@ -47,7 +47,7 @@ def parameters(run: Path) -> dict[str, torch.Tensor]:
 def test_training_ends_with_the_score_and_the_next_commands(corpus: Path, tmp_path: Path) -> None:
     done = mt_train(tmp_path, *tiny(corpus, "a run"))
     assert done.returncode == 0, done.stderr
-    for word in ("device", "threads", "200 training pairs", "parameters", "run         a run"):
+    for word in ("device", "threads", "300 training pairs", "parameters", "run         a run"):
         assert word in done.stderr
     assert "BLEU" in done.stdout and "version:" in done.stdout
     assert "mt-evaluate 'a run'" in done.stdout and "mt-translate 'a run'" in done.stdout
@@ -57,7 +57,9 @@ def test_training_ends_with_the_score_and_the_next_commands(corpus: Path, tmp_pa
     assert "not overwritten" in again.stderr and "Traceback" not in again.stderr
 
 
-def test_killed_at_any_moment_and_resumed_equals_uninterrupted(corpus: Path, tmp_path: Path) -> None:
+def test_killed_at_any_moment_and_resumed_equals_uninterrupted(
+    corpus: Path, tmp_path: Path
+) -> None:
     whole = [*tiny(corpus, "whole"), "trainer.max_steps=80"]
     broken = [*tiny(corpus, "broken"), "trainer.max_steps=80"]
     assert mt_train(tmp_path, *whole).returncode == 0
@@ -114,9 +116,7 @@ def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> 
         (["trainer.device=cuda"], "no usable CUDA device"),
     ],
 )
-def test_mistakes_get_one_clear_message(
-    tmp_path: Path, overrides: list[str], message: str
-) -> None:
+def test_mistakes_get_one_clear_message(tmp_path: Path, overrides: list[str], message: str) -> None:
     if overrides == ["trainer.device=cuda"] and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     done = mt_train(tmp_path, *overrides)
