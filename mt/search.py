@@ -1,7 +1,7 @@
 """Beam search over a step function. It knows tokens and log-probabilities, not models."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -27,15 +27,18 @@ class Hypothesis(NamedTuple):
     alignment: Float[Tensor, "T S"] | None
 
 
+AnyState = TypeVar("AnyState", bound="State")
+
+
+@runtime_checkable
 class State(Protocol):
     """What the step function carries along."""
 
-    def select(self, rows: Tensor, sentences: Tensor | None) -> Self:
+    def select(self: AnyState, rows: Tensor, sentences: Tensor | None) -> AnyState:
         """Keep these rows, and what belongs to these sentences; None keeps every sentence."""
         ...
 
 
-AnyState = TypeVar("AnyState", bound=State)
 StepFunction = Callable[[Tensor, AnyState], tuple[Tensor, Tensor | None, AnyState]]
 
 

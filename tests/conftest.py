@@ -1,9 +1,44 @@
-"""Fixtures that more than one test module uses."""
+"""Fixtures that more than one test module uses, and what holds for every test.
+
+The shapes annotated in the modules that compute are checked at every call while tests run: a wrong
+one is a failed test.
+"""
 
 from pathlib import Path
 
+import hypothesis
+import jaxtyping
 import pytest
-from tiny_run import make_tiny_run
+import torch
+
+# Before anything imports these modules. The tower: an int where a float is wanted is right.
+jaxtyping.install_import_hook(
+    ["mt.models", "mt.search", "mt.decoding"],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
+
+from tiny_run import make_tiny_run  # noqa: E402
+
+
+class _TorchRandom:
+    """Torch's random numbers, for Hypothesis to seed before every example."""
+
+    seed = staticmethod(torch.manual_seed)
+    getstate = staticmethod(torch.get_rng_state)
+    setstate = staticmethod(torch.set_rng_state)
+
+
+# One thread and one seed: a test fails always or never.
+torch.set_num_threads(1)
+_torch_random = _TorchRandom()  # Hypothesis keeps a weak reference
+hypothesis.register_random(_torch_random)
+hypothesis.settings.register_profile("mt", deadline=None)  # machines differ in speed
+hypothesis.settings.load_profile("mt")
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,135 @@
+"""The chunked loss against `cross_entropy` of PyTorch, in values and gradients."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mt.data.tokenizer import PAD_ID
+from mt.models import loss as loss_module
+from mt.models.loss import CHUNK, sequence_loss
+
+WIDTH, VOCAB = 5, 11
+
+
+def _targets(lengths: list[int]) -> Tensor:
+    real = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(-1)
+    return torch.randint(1, VOCAB, real.shape).masked_fill(~real, PAD_ID)
+
+
+def _reference(features: Tensor, layer: nn.Linear, targets: Tensor, smoothing: float) -> Tensor:
+    logits = layer(features).flatten(0, 1)
+    return F.cross_entropy(
+        logits, targets.flatten(), ignore_index=PAD_ID, label_smoothing=smoothing
+    )
+
+
+def _check(lengths: list[int], smoothing: float) -> None:
+    layer = nn.Linear(WIDTH, VOCAB)
+    nn.init.normal_(layer.bias)
+    targets = _targets(lengths)
+    features = torch.randn(*targets.shape, WIDTH, requires_grad=True)
+    ours = sequence_loss(features, layer, targets, label_smoothing=smoothing)
+    theirs = _reference(features, layer, targets, smoothing)
+    torch.testing.assert_close(ours.loss, theirs)
+    assert ours.n_tokens == sum(lengths)
+    plain = _reference(features, layer, targets, 0.0) * sum(lengths)
+    torch.testing.assert_close(ours.nll, plain.detach(), rtol=1e-5, atol=1e-4)
+    inputs = [features, layer.weight, layer.bias]
+    # Scaled, as by an accumulated batch.
+    found = torch.autograd.grad(3 * ours.loss, inputs)
+    torch.testing.assert_close(found, torch.autograd.grad(3 * theirs, inputs))
+    assert torch.all(found[0][targets == PAD_ID] == 0)
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=4), st.sampled_from([0.0, 0.1, 0.5]))
+def test_equals_the_library(lengths: list[int], smoothing: float) -> None:
+    _check(lengths, smoothing)
+
+
+@pytest.mark.parametrize("n_tokens", [CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7])
+def test_equals_the_library_across_chunks(n_tokens: int) -> None:
+    _check([n_tokens, 1, n_tokens // 2], 0.1)
+
+
+@pytest.mark.filterwarnings("ignore:Input #.* is not a double precision:UserWarning")
+def test_gradients_equal_difference_quotients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In fp32, which the loss computes in, so with a wide step; the loss is smooth."""
+    monkeypatch.setattr(loss_module, "CHUNK", 2)
+    layer = nn.Linear(WIDTH, VOCAB)
+    targets = _targets([3, 2])
+    features = torch.randn(2, 3, WIDTH, requires_grad=True)
+
+    def loss(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        changed = nn.Linear(WIDTH, VOCAB)
+        del changed.weight, changed.bias
+        changed.weight, changed.bias = weight, bias
+        return sequence_loss(features, changed, targets, label_smoothing=0.1).loss
+
+    inputs = [features, layer.weight, layer.bias]
+    assert torch.autograd.gradcheck(loss, inputs, eps=1e-2, atol=1e-3, rtol=1e-2)
+
+
+def test_a_weight_shared_with_the_embedding_gets_both_gradients() -> None:
+    table = nn.Embedding(VOCAB, WIDTH)
+    layer = nn.Linear(WIDTH, VOCAB)
+    layer.weight = table.weight
+    targets = _targets([4, 2])
+    gradients = []
+    for chunked in (True, False):
+        features = torch.tanh(table(targets.roll(1, dims=1)))
+        if chunked:
+            loss = sequence_loss(features, layer, targets, label_smoothing=0.1).loss
+        else:
+            loss = _reference(features, layer, targets, 0.1)
+        gradients.append(torch.autograd.grad(loss, [table.weight, layer.bias]))
+    torch.testing.assert_close(*gradients)
+
+
+def test_what_stands_at_padding_does_not_count() -> None:
+    layer = nn.Linear(WIDTH, VOCAB)
+    targets = _targets([4, 1])
+    features = torch.randn(2, 4, WIDTH)
+    noisy = features.masked_fill((targets == PAD_ID).unsqueeze(-1), 1e6)
+    first, second = (
+        sequence_loss(x, layer, targets, label_smoothing=0.1) for x in (features, noisy)
+    )
+    assert torch.equal(first.loss, second.loss)
+    assert torch.equal(first.nll, second.nll)
+    assert first.n_tokens == second.n_tokens == 5
+
+
+def test_the_nll_knows_no_smoothing_and_carries_no_gradient() -> None:
+    layer = nn.Linear(WIDTH, VOCAB)
+    targets = _targets([4, 3])
+    features = torch.randn(2, 4, WIDTH, requires_grad=True)
+    smooth, plain = (sequence_loss(features, layer, targets, label_smoothing=e) for e in (0.3, 0.0))
+    assert torch.equal(smooth.nll, plain.nll)
+    assert not smooth.nll.requires_grad
+    assert not torch.isclose(smooth.loss, plain.loss)
+    assert float(plain.loss.detach()) == pytest.approx(float(plain.nll) / 7, rel=1e-6)
+
+
+def test_without_gradients_the_value_is_the_same() -> None:
+    layer = nn.Linear(WIDTH, VOCAB)
+    targets, features = _targets([4, 3]), torch.randn(2, 4, WIDTH)
+    with torch.no_grad():
+        silent = sequence_loss(features, layer, targets, label_smoothing=0.1)
+    assert torch.equal(
+        silent.loss, sequence_loss(features, layer, targets, label_smoothing=0.1).loss
+    )
+
+
+def test_bf16_gradients_stay_close_to_fp32() -> None:
+    layer = nn.Linear(WIDTH, VOCAB)
+    targets = _targets([40, 30])
+    features = torch.randn(2, 40, WIDTH, requires_grad=True)
+    gradients = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss = sequence_loss(features, layer, targets, label_smoothing=0.1).loss
+        assert loss.dtype is torch.float32
+        gradients.append(torch.autograd.grad(loss, [features, layer.weight, layer.bias]))
+    torch.testing.assert_close(*gradients, rtol=0.05, atol=2e-3)
