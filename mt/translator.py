@@ -20,6 +20,7 @@ from mt.checkpoint import RunDirectory
 from mt.config import SearchConfig
 from mt.data.tokenizer import TokenizerPair
 from mt.decoding import search_ids
+from mt.device import select_device
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
 
@@ -87,7 +88,7 @@ class Translator:
         tokenizers: TokenizerPair,
         *,
         search: SearchConfig,
-        device: str = "cpu",
+        device: torch.device | str = "cpu",
     ) -> None:
         """Keep the parts. `model` is in eval mode and on `device`."""
         self.model = model
@@ -111,7 +112,7 @@ class Translator:
             ValueError: a file that is not what it should be, or a device that this machine does not
                 have.
         """
-        place = _resolve_device(device)
+        place = select_device(device)
         run = RunDirectory.open(Path(path))
         search = run.load_config().search
         model = run.load_model(checkpoint, device=place).model
@@ -237,12 +238,3 @@ class Translator:
             source_tokens=self.tokenizers.src.pieces(source.ids),
             alignment=None if weights is None else weights[:-1, :-1].tolist(),
         )
-
-
-def _resolve_device(device: str) -> str:
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device={device}: accepted is auto, cpu or cuda")
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise ValueError("device=cuda: no usable CUDA device on this machine; take auto or cpu")
-    return "cuda" if available and device != "cpu" else "cpu"

@@ -117,8 +117,9 @@ def _resumed_config(run: str, overrides: list[str]) -> Config:
     kept = check_resume_overrides(overrides)
     saved = RunDirectory.open(run).load_config()
     merged = OmegaConf.merge(OmegaConf.structured(saved), OmegaConf.from_dotlist(kept))
-    config = OmegaConf.to_object(merged)
-    return dataclasses.replace(config, run=run, resume=True)  # type: ignore[type-var]
+    if not isinstance(merged, DictConfig):
+        raise TypeError(f"the merged configuration is a {type(merged).__name__}")
+    return dataclasses.replace(_to_config(merged), run=run, resume=True)
 
 
 def _fail(message: str, *, code: int) -> None:

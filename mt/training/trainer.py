@@ -170,8 +170,9 @@ class Trainer:
         self.optimizer.zero_grad()
         for batch in batches:
             result = self._forward(batch.to(self.device))
-            (result.loss * (result.n_tokens / n_tokens)).backward()
-            loss += float(result.loss.detach()) * result.n_tokens / n_tokens
+            share = result.n_tokens / n_tokens
+            (result.loss * share).backward()  # type: ignore[no-untyped-call]
+            loss += float(result.loss.detach()) * share
             nll += float(result.nll) / n_tokens
         norm = float(
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)
