@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,10 +77,12 @@ class RunDirectory:
         Raises:
             ValueError: The file is not a configuration of this version.
         """
+        schema = OmegaConf.structured(Config)
+        schema.data.splits = {}  # merging goes key by key and would bring the default splits back
         try:
-            merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(self.config_path))
+            merged = OmegaConf.merge(schema, OmegaConf.load(self.config_path))
             config = OmegaConf.to_object(merged)
-        except (OmegaConfBaseException, yaml.YAMLError) as error:
+        except (OmegaConfBaseException, ValueError, yaml.YAMLError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
                 f"{self.config_path} cannot be read as a configuration: {reason}"
@@ -163,13 +164,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: The file is damaged or was not written by mt.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f"{path} cannot be read: it is cut short, damaged or not a checkpoint "
-            f"({path.stat().st_size:,} bytes). Use another checkpoint of the run"
-        ) from error
+    with path.open("rb") as file:
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # rubbish raises whatever the unpickler stumbles over
+            raise ValueError(
+                f"{path} cannot be read: it is cut short, damaged or not a checkpoint "
+                f"({path.stat().st_size:,} bytes). Use another checkpoint of the run"
+            ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(
             f"{path} is a file of PyTorch, but not a checkpoint of mt ({FORMAT!r} is missing)"

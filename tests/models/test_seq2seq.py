@@ -182,4 +182,4 @@ def test_attention_learns_to_reverse_and_one_fixed_vector_stays_behind() -> None
     attention = _exact_matches()
     baseline = _exact_matches(decoder=DecoderKind.fixed_context)
     assert attention > 0.95
-    assert baseline < 0.8
+    assert baseline < 0.7
