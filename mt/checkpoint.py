@@ -38,22 +38,25 @@ class RunDirectory:
         self.metrics_path = self.path / "metrics.jsonl"
 
     @classmethod
-    def create(cls, config: Config) -> "RunDirectory":
-        """Make a new run directory and write the resolved configuration into it.
+    def new(cls, path: str | Path) -> "RunDirectory":
+        """Name a run directory that does not exist yet; `create` makes it.
 
         Raises:
             FileExistsError: There is something at that path already.
         """
-        run = cls(config.run)
+        run = cls(path)
         if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
             raise FileExistsError(
                 f"{run.path} exists already and is not overwritten: go on with it by "
                 f"run={run.path} resume=true, or choose another directory by run=DIR"
             )
-        run.checkpoints.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
-        run.config_path.write_text(text, encoding="utf-8")
         return run
+
+    def create(self, config: Config) -> None:
+        """Make the directory and write the resolved configuration into it."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
+        self.config_path.write_text(text, encoding="utf-8")
 
     @classmethod
     def open(cls, path: str | Path) -> "RunDirectory":

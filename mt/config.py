@@ -1,112 +1,28 @@
 """The configuration schema: every option, its type, its default and its check, written once.
 
-Hydra merges YAML files and command-line overrides into these dataclasses, so that a misspelt key or a value of the wrong type fails
-before anything is built. `__post_init__` checks what types cannot say. Nothing here imports torch, Hydra or another module of `mt`.
+Hydra merges YAML files and command-line overrides into these dataclasses, so that a misspelt key or
+a value of the wrong type fails before anything is built. `__post_init__` checks what types cannot
+say.
 """
 
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-
-class Format(Enum):
-    """How a parallel corpus is stored."""
-
-    text = "text"  # two aligned files, one sentence a line
-    tsv = "tsv"
-    jsonl = "jsonl"
-    parquet = "parquet"
-    hub = "hub"  # a dataset of the Hugging Face hub
-
-
-class TokenizerKind(Enum):
-    """The subword model that sentencepiece trains."""
-
-    unigram = "unigram"
-    bpe = "bpe"
-
-
-class DecoderKind(Enum):
-    """What of the source the decoder sees."""
-
-    attention = "attention"
-    fixed_context = "fixed_context"
-
-
-class ScoreKind(Enum):
-    """The attention score function."""
-
-    additive = "additive"
-    dot = "dot"
-    scaled_dot = "scaled_dot"
-    general = "general"
-    tanh_dot = "tanh_dot"
-
-
-class ContextKind(Enum):
-    """How the baseline receives its one fixed vector."""
-
-    every_step = "every_step"  # Cho et al. 2014
-    initial_state = "initial_state"  # Sutskever et al. 2014
-
-
-class Tying(Enum):
-    """Which embedding matrices are one and the same parameter."""
-
-    none = "none"
-    output = "output"  # target embedding = output layer
-    all = "all"  # source embedding too; needs a joint vocabulary
-
-
-class OptimizerKind(Enum):
-    """The optimizer."""
-
-    adam = "adam"
-    adamw = "adamw"
-
-
-class ScheduleKind(Enum):
-    """The learning rate after warm-up."""
-
-    constant = "constant"
-    inverse_sqrt = "inverse_sqrt"
-    cosine = "cosine"
-    plateau = "plateau"
-
-
-class Precision(Enum):
-    """The number format of the large matrix products; parameters and optimizer are always fp32."""
-
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class Device(Enum):
-    """Where to compute; `auto` takes CUDA where there is one."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class Keep(Enum):
-    """Which checkpoints are kept beside last.pt and best.pt."""
-
-    last = "last"  # the most recent
-    best = "best"  # the best by trainer.metric
-
-
-class Metric(Enum):
-    """What chooses the best checkpoint and stops early."""
-
-    bleu = "bleu"
-    loss = "loss"
-    ppl = "ppl"
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger value of this metric is the better one."""
-        return self is Metric.bleu
+from mt.choices import (
+    ContextKind,
+    DecoderKind,
+    Device,
+    Format,
+    Keep,
+    Metric,
+    OptimizerKind,
+    Precision,
+    ScheduleKind,
+    ScoreKind,
+    TokenizerKind,
+    Tying,
+)
 
 
 def _require(condition: bool, option: str, value: object, accepted: str) -> None:
@@ -126,7 +42,8 @@ def _require_positive(option: str, value: float) -> None:
 class HoldoutConfig:
     """Carve splits out of a corpus that has none, by a hash of one side's sentence.
 
-    All pairs that share that sentence fall on the same side, so that no test sentence leaks into training.
+    All pairs that share that sentence fall on the same side, so that no test sentence leaks into
+    training.
     """
 
     by: str | None = (
@@ -158,7 +75,8 @@ class DataConfig:
         ""  # the public home: a URL prefix, or `embedded:NAME` for a corpus that comes with mt
     )
     root: str | None = None  # a local folder that takes the place of the home
-    path: str = "{split}.{lang}"  # below home or root; {split} {lang} {src} {tgt} are filled in; the dataset id for `hub`
+    # Below home or root, with {split} {lang} {src} {tgt} filled in; for `hub` the id of the dataset.
+    path: str = "{split}.{lang}"
     member: str | None = None  # the file inside, where the path is a .zip
     subset: str | None = None  # the configuration of a hub dataset
     columns: dict[str, str] = field(
@@ -314,12 +232,8 @@ class TrainerConfig:
     keep: int = 3  # checkpoints kept beside last.pt and best.pt
     keep_by: Keep = Keep.last  # which ones
     average: bool = False  # at the end, write the mean of the kept checkpoints as averaged.pt
-    ema_decay: float = (
-        0.0  # validate and save as best an exponential moving average of the parameters; 0: off
-    )
-    samples: int = (
-        4  # fixed validation sentences whose translation and attention picture go to TensorBoard
-    )
+    ema_decay: float = 0.0  # judge and keep a moving average of the parameters; 0: off
+    samples: int = 4  # validation sentences whose translation and attention TensorBoard shows
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_tokens", "accumulate", "validation_beam_size"):
@@ -387,7 +301,7 @@ class Config:
             self.tokenizer.joint or self.model.tying is not Tying.all,
             "model.tying",
             "all",
-            "none or output when tokenizer.joint=false: two vocabularies cannot share one embedding",
+            "none or output when tokenizer.joint=false: two vocabularies share no embedding",
         )
 
 

@@ -1,6 +1,6 @@
 """Beam search over a step function. It knows tokens and log-probabilities, not models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -128,18 +128,9 @@ def beam_search(
     while len(sentences):
         length = len(moves) + 1
         log_probs, weights, state = step(last, state)
-        vocab_size = log_probs.shape[-1]
-        log_probs = _forbid(log_probs.reshape(-1, beam_size, vocab_size), limits == length)
-        candidates = (totals.unsqueeze(-1) + log_probs).flatten(1)  # (B, K·V)
-        # 2K of them: even if K end, K prefixes live on.
-        top, index = candidates.topk(min(2 * beam_size, candidates.shape[-1]), dim=-1)
-        parents, tokens = index // vocab_size, index % vocab_size
-        ends = (tokens == EOS_ID) & (top > float("-inf"))
-        ends[:, beam_size:] = False
-        divisor = length_penalty_divisor(length, length_penalty)
-        for b, k in ends.nonzero().tolist():
-            log_prob = float(top[b, k])
-            ending = _Ending(log_prob / divisor, log_prob, int(parents[b, k]), length)
+        log_probs = _forbid(log_probs.reshape(-1, beam_size, log_probs.shape[-1]), limits == length)
+        top, parents, tokens = _best_extensions(totals, log_probs)
+        for b, ending in _ended(top, parents, tokens, length, length_penalty):
             endings[int(sentences[b])].append(ending)
         totals, order = top.masked_fill(tokens == EOS_ID, float("-inf")).topk(beam_size, dim=-1)
         parents, tokens = parents.gather(1, order), tokens.gather(1, order)
@@ -162,6 +153,37 @@ def beam_search(
         [_trace(moves, sentence, ending) for ending in sorted(found, reverse=True)[:n_best]]
         for sentence, found in enumerate(endings)
     ]
+
+
+class _Extensions(NamedTuple):
+    """A sentence's candidates, best first: total log-probability, parent and token, each (B, C)."""
+
+    top: Tensor
+    parents: Tensor
+    tokens: Tensor
+
+
+def _best_extensions(totals: Tensor, log_probs: Tensor) -> _Extensions:
+    """Return the 2K best ways to extend K prefixes (B, K) by a token (B, K, V).
+
+    2K of them because even if K end, K prefixes live on.
+    """
+    beam_size, vocab_size = log_probs.shape[1:]
+    candidates = (totals.unsqueeze(-1) + log_probs).flatten(1)  # (B, K·V)
+    top, index = candidates.topk(min(2 * beam_size, candidates.shape[-1]), dim=-1)
+    return _Extensions(top, index // vocab_size, index % vocab_size)
+
+
+def _ended(
+    top: Tensor, parents: Tensor, tokens: Tensor, length: int, length_penalty: float
+) -> Iterator[tuple[int, _Ending]]:
+    """Yield the row and the hypothesis of what ends among the better half of the candidates."""
+    ends = (tokens == EOS_ID) & (top > float("-inf"))
+    ends[:, (top.shape[1] + 1) // 2 :] = False
+    divisor = length_penalty_divisor(length, length_penalty)
+    for b, k in ends.nonzero().tolist():
+        log_prob = float(top[b, k])
+        yield b, _Ending(log_prob / divisor, log_prob, int(parents[b, k]), length)
 
 
 def _trace(moves: Sequence[_Move], sentence: int, ending: _Ending) -> Hypothesis:

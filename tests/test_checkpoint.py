@@ -11,27 +11,29 @@ import yaml
 
 from mt import checkpoint
 from mt.checkpoint import RunDirectory, average_checkpoints, load_checkpoint, save_checkpoint
-from mt.config import (
-    Config,
+from mt.choices import (
     ContextKind,
-    DataConfig,
     DecoderKind,
     Device,
     Format,
-    HoldoutConfig,
     Keep,
     Metric,
-    ModelConfig,
-    OptimConfig,
     OptimizerKind,
     Precision,
     ScheduleKind,
     ScoreKind,
+    TokenizerKind,
+    Tying,
+)
+from mt.config import (
+    Config,
+    DataConfig,
+    HoldoutConfig,
+    ModelConfig,
+    OptimConfig,
     SearchConfig,
     TokenizerConfig,
-    TokenizerKind,
     TrainerConfig,
-    Tying,
     to_plain,
 )
 

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mt.config import ContextKind, DecoderKind, ModelConfig, SearchConfig
+from mt.choices import ContextKind, DecoderKind
+from mt.config import ModelConfig, SearchConfig
 from mt.data.batching import Pair
 from mt.data.tokenizer import BOS_ID, EOS_ID
 from mt.decoding import score_ids, search_ids

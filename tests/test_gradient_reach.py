@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mt.config import ContextKind, DecoderKind, ModelConfig, Tying
+from mt.choices import ContextKind, DecoderKind, Tying
+from mt.config import ModelConfig
 from mt.data.batching import Pair, collate
 from mt.decoding import score_ids
 from mt.gradient_reach import (

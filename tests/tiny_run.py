@@ -3,10 +3,10 @@
 import random
 from pathlib import Path
 
+from mt.choices import DecoderKind
 from mt.config import (
     Config,
     DataConfig,
-    DecoderKind,
     ModelConfig,
     OptimConfig,
     SearchConfig,

@@ -62,7 +62,7 @@ def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
         if key not in RESUMABLE:
             raise ValueError(
                 f"{override} cannot go with resume=true, which goes on with the run's own "
-                f"config.yaml; accepted is {', '.join(RESUMABLE)}. For anything else start a new run"
+                f"config.yaml; accepted is {', '.join(RESUMABLE)}. Otherwise start a new run"
             )
         kept.append(override)
     return kept

@@ -72,7 +72,7 @@ def _load(arguments: argparse.Namespace) -> "Translator":
     import torch
 
     from mt.checkpoint import RunDirectory
-    from mt.config import DecoderKind
+    from mt.choices import DecoderKind
     from mt.translator import Translator
 
     if arguments.threads is not None:

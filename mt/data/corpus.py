@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import datasets
 
-from mt.config import DataConfig, Format
+from mt.choices import Format
+from mt.config import DataConfig
 from mt.data.encoding import EncodedSplit, encode_split
 from mt.data.locating import embedded_dir, locate
 from mt.data.reading import (

@@ -8,7 +8,8 @@ import urllib.request
 from pathlib import Path
 from urllib.error import HTTPError
 
-from mt.config import DataConfig, Format
+from mt.choices import Format
+from mt.config import DataConfig
 from mt.data.cache import cache_dir, whole_file
 from mt.data.reading import CorpusFile
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mt.config import ScoreKind
+from mt.choices import ScoreKind
 
 
 class Memory(NamedTuple):

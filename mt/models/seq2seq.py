@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mt.config import ContextKind, DecoderKind, ModelConfig, Tying
+from mt.choices import ContextKind, DecoderKind, Tying
+from mt.config import ModelConfig
 from mt.data.tokenizer import PAD_ID
 from mt.models.attention import Attention, Memory, build_score
 from mt.models.decoder import AttentionDecoder, Decoded, DecoderState, FixedContextDecoder

@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from mt.checkpoint import RunDirectory, average_checkpoints, load_checkpoint, save_checkpoint
-from mt.config import Keep, TrainerConfig
+from mt.choices import Keep
+from mt.config import TrainerConfig
 
 _log = logging.getLogger(__name__)
 

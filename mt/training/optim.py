@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mt.config import OptimConfig, OptimizerKind, ScheduleKind
+from mt.choices import OptimizerKind, ScheduleKind
+from mt.config import OptimConfig
 
 
 def build_optimizer(

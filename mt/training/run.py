@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from mt.checkpoint import RunDirectory
-from mt.config import Config, DataConfig
+from mt.config import Config
 from mt.data.batching import BatchLoader, BatchSampler, Pair
 from mt.data.corpus import load_split
 from mt.data.encoding import EncodedSplit, encode_split
@@ -38,28 +38,25 @@ def train(config: Config) -> Outcome:
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     torch.manual_seed(config.seed)
+    run = RunDirectory.open(config.run) if config.resume else RunDirectory.new(config.run)
+    raw = load_split(config.data, "train")
     if config.resume:
-        run = RunDirectory.open(config.run)
         tokenizers = run.load_tokenizers()
-        splits = _load(config.data, tokenizers)
     else:
-        raw = load_split(config.data, "train")
         tokenizers = train_tokenizers(raw["src"], raw["tgt"], config.tokenizer)
-        splits = _load(config.data, tokenizers)
-        run = RunDirectory.create(config)
-        tokenizers.save(run.path)
+    splits = Splits(
+        encode_split(raw, tokenizers, max_length=config.data.max_length),
+        encode_split(load_split(config.data, "valid"), tokenizers, max_length=None),
+    )
     trainer = _build_trainer(config, run, tokenizers, splits, device)
     _report(config, trainer, splits, device)
     if config.resume:
         trainer.resume()
         _log.info("going on after update %d", trainer.progress.step)
+    else:  # only now, so that a mistake leaves nothing behind
+        run.create(config)
+        tokenizers.save(run.path)
     return trainer.fit()
-
-
-def _load(data: DataConfig, tokenizers: TokenizerPair) -> Splits:
-    train = encode_split(load_split(data, "train"), tokenizers, max_length=data.max_length)
-    valid = encode_split(load_split(data, "valid"), tokenizers, max_length=None)
-    return Splits(train, valid)
 
 
 def _build_trainer(

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 
 from mt.checkpoint import RunDirectory
-from mt.config import Config, Precision
+from mt.choices import Precision
+from mt.config import Config
 from mt.data.batching import Batch, BatchLoader
 from mt.data.tokenizer import TokenizerPair
 from mt.models.loss import SequenceLoss, sequence_loss

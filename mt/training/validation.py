@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import torch
 
-from mt.config import Metric, SearchConfig
+from mt.choices import Metric
+from mt.config import SearchConfig
 from mt.data.batching import Pair
 from mt.data.tokenizer import Tokenizer
 from mt.decoding import score_ids, search_ids

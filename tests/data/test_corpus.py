@@ -9,7 +9,8 @@ import datasets
 import pytest
 from toy_corpus import WORDS
 
-from mt.config import DataConfig, Format, HoldoutConfig
+from mt.choices import Format
+from mt.config import DataConfig, HoldoutConfig
 from mt.data import corpus
 from mt.data.corpus import group_references, load_split, split_names
 

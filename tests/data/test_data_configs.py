@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from omegaconf import MissingMandatoryValue, OmegaConf
 
-from mt.config import DataConfig, TokenizerConfig, TokenizerKind
+from mt.choices import TokenizerKind
+from mt.config import DataConfig, TokenizerConfig
 from mt.data.corpus import load_split, split_names
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mt.config import DataConfig, Format
+from mt.choices import Format
+from mt.config import DataConfig
 from mt.data.locating import embedded_dir, locate
 from mt.data.reading import CorpusFile
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import datasets
 import pytest
 
-from mt.config import DataConfig, Format
+from mt.choices import Format
+from mt.config import DataConfig
 from mt.data.corpus import load_split
 
 ROWS = [

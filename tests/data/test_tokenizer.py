@@ -8,7 +8,8 @@ import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mt.config import TokenizerConfig, TokenizerKind
+from mt.choices import TokenizerKind
+from mt.config import TokenizerConfig
 from mt.data.tokenizer import (
     BOS_ID,
     EOS_ID,

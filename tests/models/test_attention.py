@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from torch import Tensor
 
-from mt.config import ScoreKind
+from mt.choices import ScoreKind
 from mt.models.attention import (
     AdditiveScore,
     Attention,

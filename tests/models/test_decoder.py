@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mt.config import ContextKind, DecoderKind, ModelConfig, ScoreKind, Tying
+from mt.choices import ContextKind, DecoderKind, ScoreKind, Tying
+from mt.config import ModelConfig
 from mt.models.attention import Memory
 from mt.models.decoder import AttentionDecoder, Decoder, DecoderState
 from mt.models.seq2seq import build_model

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mt.config import ContextKind, DecoderKind, ModelConfig, ScoreKind, SearchConfig, Tying
+from mt.choices import ContextKind, DecoderKind, ScoreKind, Tying
+from mt.config import ModelConfig, SearchConfig
 from mt.data.batching import Pair, collate
 from mt.data.tokenizer import PAD_ID
 from mt.decoding import search_ids

@@ -13,7 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tiny_run import tiny_config
 
 from mt.checkpoint import RunDirectory, load_checkpoint
-from mt.config import Config, Keep, Metric, Precision
+from mt.choices import Keep, Metric, Precision
+from mt.config import Config
 from mt.models.loss import SequenceLoss
 from mt.training import trainer as trainer_module
 from mt.training.run import train
