@@ -75,7 +75,7 @@ class DataConfig:
         ""  # the public home: a URL prefix, or `embedded:NAME` for a corpus that comes with mt
     )
     root: str | None = None  # a local folder that takes the place of the home
-    # Below home or root, with {split} {lang} {src} {tgt} filled in; for `hub` the id of the dataset.
+    # Below home or root, with {split} {lang} {src} {tgt} filled in; for `hub` the dataset's id.
     path: str = "{split}.{lang}"
     member: str | None = None  # the file inside, where the path is a .zip
     subset: str | None = None  # the configuration of a hub dataset

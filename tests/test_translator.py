@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mt.data.batching import Pair
 from tiny_run import tiny_corpus
 
+from mt.data.batching import Pair
 from mt.decoding import score_ids
 from mt.translator import MAX_SOURCE_PIECES, Translation, Translator
 
