@@ -1,0 +1,66 @@
+"""Ctrl-C: the first is a request, the second is as usual, and afterwards all is as before."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from mt.training.interrupt import Interrupt
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+class _StoppedError(Exception):
+    """What the handler before raises."""
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """Install handlers that raise, and put the real ones back whatever a test does."""
+
+    def stop(number: int, _: object) -> None:
+        raise _StoppedError(number)
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_is_a_request(number: int, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), Interrupt() as interrupt:
+        assert not interrupt.requested
+        os.kill(os.getpid(), number)
+        assert interrupt.requested
+    assert "stopping after this update (once more to stop at once, without saving)" in caplog.text
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", SIGNALS)
+def test_the_second_signal_acts_as_usual(first: int, second: int) -> None:
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), first)
+        with pytest.raises(_StoppedError):
+            os.kill(os.getpid(), second)
+        assert interrupt.requested
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_handlers_before_come_back(number: int) -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with Interrupt() as interrupt:
+        assert signal.getsignal(number) not in before
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+    with pytest.raises(_StoppedError):
+        os.kill(os.getpid(), number)
+    assert not interrupt.requested
+
+
+def test_the_handlers_come_back_after_an_error() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(ZeroDivisionError), Interrupt():
+        _ = 1 / 0
+    assert [signal.getsignal(number) for number in SIGNALS] == before

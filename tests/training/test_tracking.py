@@ -1,0 +1,96 @@
+"""The record of a run: every update once, in `metrics.jsonl` and in TensorBoard."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mt.checkpoint import RunDirectory
+from mt.plotting import alignment_figure
+from mt.training import tracking
+from mt.training.tracking import Tracker
+
+
+def _tensorboard(run: RunDirectory) -> EventAccumulator:
+    accumulator = EventAccumulator(str(run.tensorboard))
+    accumulator.Reload()
+    return accumulator
+
+
+def _scalars(run: RunDirectory, name: str) -> list[tuple[int, float]]:
+    return [(event.step, event.value) for event in _tensorboard(run).Scalars(name)]
+
+
+def test_numbers_stand_in_both_records(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    with Tracker(run, step=0, total_steps=2) as tracker:
+        tracker.event("start", 0, {"parameters": 10})
+        for step in (1, 2):
+            values = {"loss": 4.0 / step, "lr": 0.5, "seconds": 1.0 * step, "epoch": 0}
+            tracker.event("train", step, values)
+        tracker.event("valid", 2, {"loss": 3.0, "bleu": 12.5, "signature": "nrefs:1"})
+        tracker.event("end", 2, {"reason": "finished"})
+    assert run.read_metrics() == [
+        {"event": "start", "step": 0, "parameters": 10},
+        {"event": "train", "step": 1, "loss": 4.0, "lr": 0.5, "seconds": 1.0, "epoch": 0},
+        {"event": "train", "step": 2, "loss": 2.0, "lr": 0.5, "seconds": 2.0, "epoch": 0},
+        {"event": "valid", "step": 2, "loss": 3.0, "bleu": 12.5, "signature": "nrefs:1"},
+        {"event": "end", "step": 2, "reason": "finished"},
+    ]
+    assert _scalars(run, "train/loss") == [(1, 4.0), (2, 2.0)]
+    assert _scalars(run, "valid/bleu") == [(2, 12.5)]
+    names = set(_tensorboard(run).Tags()["scalars"])
+    assert names == {"train/loss", "train/lr", "valid/loss", "valid/bleu"}
+
+
+def test_texts_and_figures_reach_tensorboard(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    with Tracker(run, step=0, total_steps=1) as tracker:
+        tracker.text("samples/0", "ein Mann", 1)
+        tracker.figure("alignment/0", alignment_figure(["a"], ["b"], [[1.0]]), 1)
+    tags = _tensorboard(run).Tags()
+    assert tags["images"] == ["alignment/0"]
+    assert any(name.startswith("samples/0") for name in tags["tensors"])
+
+
+def test_a_killed_run_goes_on_with_every_update_recorded_once(tmp_path: Path) -> None:
+    """What was written after the last checkpoint is done again and must not stand there twice."""
+    run = RunDirectory(tmp_path)
+    with Tracker(run, step=0, total_steps=6) as tracker:
+        for step in range(1, 6):
+            tracker.event("train", step, {"loss": 1.0 * step})
+    with run.metrics_path.open("a", encoding="utf-8") as file:
+        file.write('{"event": "train", "st')  # killed while writing
+    with Tracker(run, step=3, total_steps=6) as tracker:
+        for step in range(4, 7):
+            tracker.event("train", step, {"loss": 10.0 * step})
+    found = [(event["step"], event["loss"]) for event in run.read_metrics()]
+    assert found == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 40.0), (5, 50.0), (6, 60.0)]
+    assert _scalars(run, "train/loss") == found
+
+
+def test_a_validation_is_on_disk_at_once(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    with Tracker(run, step=0, total_steps=9) as tracker:
+        tracker.event("train", 1, {"loss": 1.0})
+        tracker.event("valid", 1, {"loss": 1.0})
+        assert [event["event"] for event in run.read_metrics()] == ["train", "valid"]
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(tracking.time, "perf_counter", lambda: clock[0])
+    with (
+        caplog.at_level(logging.INFO),
+        Tracker(RunDirectory(tmp_path), step=10, total_steps=110) as tracker,
+    ):
+        for step in range(11, 31):
+            clock[0] += 6.0
+            tracker.progress(step, loss=2.3456, tokens_per_s=12345.6)
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split()[1] for line in lines] == ["15/110", "20/110", "25/110", "30/110"]
+    # 20 updates took 2 minutes, and 80 are left.
+    assert lines[-1] == "update 30/110  loss 2.346  12,346 tokens/s  about 8 min left"
