@@ -109,7 +109,7 @@ class TokenizerConfig:
     """The subword vocabulary, learned by sentencepiece from the training split."""
 
     kind: TokenizerKind = TokenizerKind.unigram
-    vocab_size: int = 4000
+    vocab_size: int = 2000
     joint: bool = True  # one model for both languages
     character_coverage: float = 1.0
     sample_nbest: int = (

@@ -1,14 +1,12 @@
 """`mt-compare RUN RUN...`: runs side by side, in a table, a report and figures."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 
-from mt.cli.options import count, penalty
+from mt.cli.command import add_model_options, run_command, set_threads
 
 PROG = "mt-compare"
-_FAILURE = 1
 _EXAMPLES = """\
   mt-compare runs/attention runs/baseline
   mt-compare runs/attention runs/baseline --split test --split test_long --output comparison/long
@@ -21,30 +19,16 @@ the seed of the resampling (default 12345).
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 on failure; exit with 2 on wrong usage."""
     arguments = _parse(argv)
-    logging.basicConfig(stream=sys.stderr, format=f"{PROG}: %(message)s")
-    logging.getLogger("mt").setLevel(logging.INFO)
-    try:
-        return _run(arguments)
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, OSError) as error:
-        return _fail(str(error))
-    except RuntimeError as error:
-        if "memory" not in str(error):
-            raise
-        return _fail("out of memory: lower --batch-size or --beam-size")
+    return run_command(PROG, lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
-    import torch
-
     from mt.comparison import compare, run_names
     from mt.comparison_report import plain_table, write_report
 
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
+    set_threads(arguments.threads)
     paths = [Path(run) for run in arguments.run]
     names = [name.replace("/", "-") for name in run_names(paths)]
     folder = Path(arguments.output or f"comparison/{'_'.join(names)}")
@@ -67,11 +51,6 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _fail(message: str) -> int:
-    print(f"{PROG}: error: {' '.join(message.split())}", file=sys.stderr)
-    return _FAILURE
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=PROG,
@@ -86,11 +65,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--checkpoint", choices=("best", "last", "averaged"), default="best", help="(default: best)"
     )
-    add("--beam-size", type=count, metavar="N", help="1 is greedy (default: each run's)")
-    add("--length-penalty", type=penalty, metavar="A", help="(default: each run's)")
-    add("--batch-size", type=count, metavar="N", help="sentences at once (default: each run's)")
-    add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add_model_options(parser, whose="each run's")
     add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
     arguments = parser.parse_args(argv)
     if len(arguments.run) < 2:

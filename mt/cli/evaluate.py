@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mt.cli.options import count, penalty
+from mt.cli.command import add_model_options, run_command, set_threads
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
     from mt.config import DataConfig
@@ -15,7 +14,6 @@ if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for 
     from mt.evaluation_set import EvaluationSet
 
 PROG = "mt-evaluate"
-_FAILURE = 1
 _EXAMPLES = """\
   mt-evaluate runs/phrasebook
   mt-evaluate runs/multi30k_en_de --split test_2016_flickr --split test_2017_flickr --paper-style
@@ -26,31 +24,17 @@ _EXAMPLES = """\
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 on failure; exit with 2 on wrong usage."""
     arguments = _parse(argv)
-    logging.basicConfig(stream=sys.stderr, format=f"{PROG}: %(message)s")
-    logging.getLogger("mt").setLevel(logging.INFO)
-    try:
-        return _run(arguments)
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, OSError) as error:
-        return _fail(str(error))
-    except RuntimeError as error:
-        if "memory" not in str(error):
-            raise
-        return _fail("out of memory: lower --batch-size or --beam-size")
+    return run_command(PROG, lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
     from pathlib import Path
 
-    import torch
-
     from mt.checkpoint import RunDirectory
     from mt.evaluation import evaluate, hypotheses_name, load_system, write_evaluation
 
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
+    set_threads(arguments.threads)
     run = RunDirectory.open(Path(arguments.run))
     corpus = run.load_config().data
     if arguments.data_root is not None:
@@ -119,11 +103,6 @@ def _describe(
     )
 
 
-def _fail(message: str) -> int:
-    print(f"{PROG}: error: {' '.join(message.split())}", file=sys.stderr)
-    return _FAILURE
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=PROG,
@@ -137,11 +116,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--src", metavar="FILE", help="source sentences instead of a split, one a line")
     add("--ref", action="append", metavar="FILE", help="their translations; repeatable")
     add("--checkpoint", default="best", metavar="best|last|averaged|FILE", help="(default: best)")
-    add("--beam-size", type=count, metavar="N", help="1 is greedy (default: the run's)")
-    add("--length-penalty", type=penalty, metavar="A", help="(default: the run's)")
-    add("--batch-size", type=count, metavar="N", help="sentences at once (default: the run's)")
-    add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add_model_options(parser)
     add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
     add("--paper-style", action="store_true", help="add BLEU of lowercased, Moses-tokenised text")
     add("--json", action="store_true", help="print a JSON list instead of a table")

@@ -3,18 +3,17 @@
 import argparse
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mt.cli.options import count, penalty
+from mt.cli.command import add_model_options, run_command, set_threads
+from mt.cli.options import count
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
     from mt.translator import Translator
 
 PROG = "mt-translate"
-_USAGE_ERROR, _FAILURE = 2, 1
 _EXAMPLES = """\
 on a terminal it is a prompt; in a pipe a filter, one line out per line in:
 
@@ -28,19 +27,7 @@ on a terminal it is a prompt; in a pipe a filter, one line out per line in:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0, 1 on failure, 130 after Ctrl-C; exit with 2 on wrong usage."""
     arguments = _parse(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"{PROG}: %(message)s")
-    try:
-        return _run(arguments)
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        return 128 + signal.SIGPIPE  # the reader has left, as `head` does
-    except (ValueError, OSError) as error:
-        return _fail(str(error))
-    except RuntimeError as error:
-        if "memory" not in str(error):
-            raise
-        return _fail("out of memory: lower --batch-size or --beam-size")
+    return run_command(PROG, lambda: _run(arguments), log_level=logging.WARNING)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -69,14 +56,11 @@ def _run(arguments: argparse.Namespace) -> int:
 def _load(arguments: argparse.Namespace) -> "Translator":
     from pathlib import Path
 
-    import torch
-
     from mt.checkpoint import RunDirectory
     from mt.choices import DecoderKind
     from mt.translator import Translator
 
-    if arguments.threads is not None:
-        torch.set_num_threads(arguments.threads)
+    set_threads(arguments.threads)
     config = RunDirectory.open(Path(arguments.run)).load_config()
     if arguments.alignments and config.model.decoder is DecoderKind.fixed_context:
         raise ValueError(
@@ -88,11 +72,6 @@ def _load(arguments: argparse.Namespace) -> "Translator":
     )
 
 
-def _fail(message: str) -> int:
-    print(f"{PROG}: error: {' '.join(message.split())}", file=sys.stderr)
-    return _FAILURE
-
-
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=PROG,
@@ -102,26 +81,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("run", metavar="RUN", help="the run directory that mt-train wrote")
-    add(
-        "--beam-size",
-        type=count,
-        metavar="N",
-        help="hypotheses kept; 1 is greedy (default: the run's)",
-    )
     add("--n-best", type=count, default=1, metavar="N", help="translations per line (default: 1)")
-    add(
-        "--length-penalty",
-        type=penalty,
-        metavar="A",
-        help="0 favours short ones (default: the run's)",
-    )
-    add("--batch-size", type=count, metavar="N", help="sentences at once (default: the run's)")
-    add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
     add("--scores", action="store_true", help="add the score, after a tab")
     add("--alignments", action="store_true", help="add word links, source-target, after a tab")
     add("--format", choices=("text", "json"), default="text", help="json: one object per line")
     add("--checkpoint", default="best", metavar="best|last|averaged|FILE", help="(default: best)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add_model_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.beam_size is not None and arguments.n_best > arguments.beam_size:
         parser.error(

@@ -1,0 +1,58 @@
+"""What mt-evaluate, mt-compare and mt-translate share: failures, and options of running a model."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable
+
+from mt.cli.options import count, penalty
+
+_FAILURE = 1
+
+
+def run_command(prog: str, body: Callable[[], int], *, log_level: int = logging.INFO) -> int:
+    """Run the body of a command and return its exit code; say a failure in one line.
+
+    The code is 1 after a failure that the user can mend, and 128 and the signal's number after
+    Ctrl-C or when the reader of a pipe has left.
+    """
+    logging.basicConfig(stream=sys.stderr, format=f"{prog}: %(message)s")
+    logging.getLogger("mt").setLevel(log_level)
+    try:
+        return body()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        return 128 + signal.SIGPIPE
+    except (ValueError, OSError) as error:
+        message = str(error)
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        message = "out of memory: lower --batch-size or --beam-size"
+    print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
+    return _FAILURE
+
+
+def add_model_options(parser: argparse.ArgumentParser, *, whose: str = "the run's") -> None:
+    """Add the options of search and machine; `whose` default the help text names."""
+    add = parser.add_argument
+    add("--beam-size", type=count, metavar="N", help=f"1 is greedy (default: {whose})")
+    add(
+        "--length-penalty",
+        type=penalty,
+        metavar="A",
+        help=f"0 favours short translations (default: {whose})",
+    )
+    add("--batch-size", type=count, metavar="N", help=f"sentences at once (default: {whose})")
+    add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+
+
+def set_threads(threads: int | None) -> None:
+    """Use so many CPU threads; None leaves the choice to torch."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
