@@ -166,7 +166,7 @@ def test_devices(attention_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="device=tpu: accepted is auto, cpu or cuda"):
         Translator.from_run(attention_run, device="tpu")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match="no usable CUDA device on this machine"):
+    with pytest.raises(ValueError, match="no usable CUDA device here"):
         Translator.from_run(attention_run, device="cuda")
     assert Translator.from_run(attention_run, device="auto").device == "cpu"
 

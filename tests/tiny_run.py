@@ -15,7 +15,7 @@ from mt.config import (
 )
 from mt.training.run import train
 
-_SIZES = {"train": 300, "valid": 20, "test": 20}
+_SIZES = {"train": 600, "valid": 20, "test": 20}
 _SOURCE = "bado fena gilo huka jemo kira lodu mipa nosu pevi ruta sogi tabe vilu wamo zedi"
 _TARGET = (
     "alben ortig ufern eskal imbor oldan erkut assim "
@@ -62,9 +62,9 @@ def tiny_config(run: Path, corpus: Path, decoder: str = "attention") -> Config:
             state_dropout=0.0,
             output_dropout=0.0,
         ),
-        optim=OptimConfig(lr=5e-3, warmup_steps=10),
+        optim=OptimConfig(lr=5e-3, warmup_steps=10, label_smoothing=0.0),
         trainer=TrainerConfig(
-            max_epochs=18, batch_tokens=400, validate_every=100, keep=0, samples=1
+            max_epochs=15, batch_tokens=250, validate_every=100, keep=0, samples=1
         ),
         search=SearchConfig(beam_size=4),
     )

@@ -47,7 +47,7 @@ def parameters(run: Path) -> dict[str, torch.Tensor]:
 def test_training_ends_with_the_score_and_the_next_commands(corpus: Path, tmp_path: Path) -> None:
     done = mt_train(tmp_path, *tiny(corpus, "a run"))
     assert done.returncode == 0, done.stderr
-    for word in ("device", "threads", "300 training pairs", "parameters", "run         a run"):
+    for word in ("device", "threads", "600 training pairs", "parameters", "run         a run"):
         assert word in done.stderr
     assert "BLEU" in done.stdout and "version:" in done.stdout
     assert "mt-evaluate 'a run'" in done.stdout and "mt-translate 'a run'" in done.stdout
