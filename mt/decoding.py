@@ -1,13 +1,14 @@
 """A model applied to many sentences: sorted by length, batched, searched or scored."""
 
+import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
-from torch.nn import functional as F
 
 from mt.config import SearchConfig
 from mt.data.batching import Pair, collate, collate_sources
-from mt.data.tokenizer import PAD_ID
+from mt.models.loss import sequence_loss
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis, beam_search
 
@@ -46,6 +47,18 @@ def search_ids(
     return found
 
 
+class TeacherForced(NamedTuple):
+    """What a model thinks of given translations: nats per target token (EOS included)."""
+
+    loss: float
+    n_tokens: int
+
+    @property
+    def perplexity(self) -> float:
+        """Exponential of the loss; infinite where that is beyond a float."""
+        return math.exp(self.loss) if self.loss < 700 else math.inf
+
+
 def score_ids(
     model: Seq2Seq,
     pairs: Sequence[Pair],
@@ -59,13 +72,20 @@ def score_ids(
         batch = collate([pairs[row] for row in rows]).to(device)
         with torch.no_grad():
             features, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
-            logits = model.output_layer(features).float()
-        losses = F.cross_entropy(
-            logits.transpose(1, 2), batch.tgt_out, reduction="none", ignore_index=PAD_ID
-        ).sum(dim=1)
-        for row, loss in zip(rows, losses.tolist(), strict=True):
-            scores[row] = -loss
+            # The logits of a whole batch could be large, those of one sentence are not.
+            for row, feature, tgt_out in zip(rows, features, batch.tgt_out, strict=True):
+                scores[row] = -float(
+                    sequence_loss(feature[None], model.output_layer, tgt_out[None]).nll
+                )
     return scores
+
+
+def teacher_forced_loss(
+    model: Seq2Seq, pairs: Sequence[Pair], *, device: torch.device | str = "cpu"
+) -> TeacherForced:
+    """Compute the loss of given translations, each token predicted from the true ones before it."""
+    n_tokens = sum(len(pair.tgt) + 1 for pair in pairs)
+    return TeacherForced(-sum(score_ids(model, pairs, device=device)) / n_tokens, n_tokens)
 
 
 def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

@@ -6,29 +6,21 @@ The hypotheses are written one line a source sentence, with the references besid
 
 import json
 import logging
-import math
 import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-import torch
 
 from mt import metrics
 from mt.checkpoint import RunDirectory, load_checkpoint
 from mt.config import Config
-from mt.data.batching import BatchSampler, Pair, collate
+from mt.decoding import TeacherForced, teacher_forced_loss
 from mt.evaluation_set import EvaluationSet, encode_pairs
 from mt.metrics import Score
-from mt.models.loss import sequence_loss
 from mt.translator import Translator
 
 logger = logging.getLogger(__name__)
-
-_LOSS_BATCH_TOKENS = 4000
 
 
 @dataclass(frozen=True)
@@ -46,18 +38,6 @@ class System:
     translator: Translator
     checkpoint: Path
     step: int
-
-
-class TeacherForced(NamedTuple):
-    """What a model thinks of given translations: nats per target token (EOS included)."""
-
-    loss: float
-    n_tokens: int
-
-    @property
-    def perplexity(self) -> float:
-        """Exponential of the loss; infinite where that is beyond a float."""
-        return math.exp(self.loss) if self.loss < 700 else math.inf
 
 
 @dataclass(frozen=True)
@@ -172,6 +152,8 @@ def evaluate(
     if paper_style:
         scores.append(metrics.paper_bleu(hypotheses, data.references, language=language))
     pairs = encode_pairs(translator.tokenizers, data)
+    model, device = translator.model, translator.device
+    forced = teacher_forced_loss(model, pairs, device=device) if pairs else None
     return Evaluation(
         name=data.name,
         checkpoint=system.checkpoint,
@@ -180,30 +162,9 @@ def evaluate(
         length_penalty=search.length_penalty if length_penalty is None else length_penalty,
         hypotheses=hypotheses,
         scores=scores,
-        teacher_forced=teacher_forced_loss(translator, pairs) if pairs else None,
+        teacher_forced=forced,
         seconds=seconds,
     )
-
-
-def teacher_forced_loss(translator: Translator, pairs: Sequence[Pair]) -> TeacherForced:
-    """Compute the loss of given translations, each token predicted from the true ones before it."""
-    model = translator.model
-    sampler = BatchSampler(
-        np.array([len(pair.src) for pair in pairs]),
-        np.array([len(pair.tgt) for pair in pairs]),
-        batch_tokens=_LOSS_BATCH_TOKENS,
-        seed=0,
-        shuffle=False,
-    )
-    nats, n_tokens = 0.0, 0
-    with torch.no_grad():
-        for rows in sampler:
-            batch = collate([pairs[row] for row in rows]).to(translator.device)
-            features, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
-            loss = sequence_loss(features, model.output_layer, batch.tgt_out)
-            nats += float(loss.nll)
-            n_tokens += loss.n_tokens
-    return TeacherForced(nats / n_tokens, n_tokens)
 
 
 def hypotheses_name(system: System, data: EvaluationSet) -> str:

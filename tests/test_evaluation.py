@@ -14,13 +14,11 @@ import pytest
 from mt import metrics
 from mt.checkpoint import RunDirectory
 from mt.data.batching import Pair
-from mt.decoding import score_ids
+from mt.decoding import TeacherForced, score_ids, teacher_forced_loss
 from mt.evaluation import (
-    TeacherForced,
     evaluate,
     load_system,
     sacrebleu_command,
-    teacher_forced_loss,
     write_evaluation,
 )
 from mt.evaluation_set import (
@@ -132,7 +130,7 @@ def test_nothing_but_blanks_has_no_loss(system):
 
 def test_the_loss_is_that_of_the_scorer_per_token_with_eos(system, test_set):
     pairs = encode_pairs(system.translator.tokenizers, test_set)
-    forced = teacher_forced_loss(system.translator, pairs)
+    forced = teacher_forced_loss(system.translator.model, pairs)
     n_tokens = sum(len(pair.tgt) + 1 for pair in pairs)
     assert forced.n_tokens == n_tokens
     expected = -sum(score_ids(system.translator.model, pairs)) / n_tokens

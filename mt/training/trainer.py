@@ -297,8 +297,8 @@ class Trainer:
     def _record_validation(self, validation: Validation, tracker: Tracker) -> None:
         step = self.progress.step
         values = {
-            "loss": validation.loss,
-            "ppl": validation.ppl,
+            "loss": validation.teacher_forced.loss,
+            "ppl": validation.teacher_forced.perplexity,
             "bleu": validation.bleu.value,
             "signature": validation.bleu.signature,
             "epoch": self.loader.sampler.epoch,
@@ -309,8 +309,8 @@ class Trainer:
         _log.info(
             "update %d  validation: loss %.3f  perplexity %.2f  BLEU %.2f%s",
             step,
-            validation.loss,
-            validation.ppl,
+            validation.teacher_forced.loss,
+            validation.teacher_forced.perplexity,
             validation.bleu.value,
             marker,
         )

@@ -1,7 +1,6 @@
 """Validation: loss and perplexity under teacher forcing, BLEU of a real search."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from mt.choices import Metric
 from mt.config import SearchConfig
 from mt.data.batching import Pair
 from mt.data.tokenizer import Tokenizer
-from mt.decoding import score_ids, search_ids
+from mt.decoding import TeacherForced, search_ids, teacher_forced_loss
 from mt.metrics import Score, bleu
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
@@ -21,25 +20,26 @@ class Validation(NamedTuple):
     """What one validation found.
 
     Attributes:
-        loss: Nats per target token under teacher forcing, without label smoothing.
+        teacher_forced: Loss and perplexity a target token, without label smoothing.
         bleu: sacreBLEU of the search's output against the raw references.
         hypotheses: The search's output, in the order of the validation set.
         translations: The same as text.
     """
 
-    loss: float
+    teacher_forced: TeacherForced
     bleu: Score
     hypotheses: list[Hypothesis]
     translations: list[str]
 
-    @property
-    def ppl(self) -> float:
-        """Perplexity a target token: e to the loss."""
-        return math.exp(min(self.loss, 700.0))
-
     def value(self, metric: Metric) -> float:
         """Return the number that a metric names."""
-        return {Metric.loss: self.loss, Metric.ppl: self.ppl, Metric.bleu: self.bleu.value}[metric]
+        forced = self.teacher_forced
+        values = {
+            Metric.loss: forced.loss,
+            Metric.ppl: forced.perplexity,
+            Metric.bleu: self.bleu.value,
+        }
+        return values[metric]
 
 
 class Validator:
@@ -62,15 +62,14 @@ class Validator:
         self.tokenizer = tokenizer
         self.search = dataclasses.replace(search, beam_size=beam_size)
         self.device = device
-        self.n_tokens = sum(len(pair.tgt) + 1 for pair in pairs)
 
     def __call__(self, model: Seq2Seq) -> Validation:
         """Judge a model, which is left in evaluation mode."""
         model.eval()
-        log_probs = score_ids(model, self.pairs, device=self.device)
+        forced = teacher_forced_loss(model, self.pairs, device=self.device)
         found = search_ids(model, [p.src for p in self.pairs], self.search, device=self.device)
         hypotheses = [answers[0] for answers in found]
         translations = [self.tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]
         references = [[reference] for reference in self.references]
         score = bleu(translations, references, language=self.language)
-        return Validation(-sum(log_probs) / self.n_tokens, score, hypotheses, translations)
+        return Validation(forced, score, hypotheses, translations)
