@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
+import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mt.checkpoint import RunDirectory
 from mt.cli.overrides import check_resume_overrides, checked_overrides
-from mt.config import Config
+from mt.config import Config, DataConfig
 
 _SHIPPED = Path(__file__).parent.parent / "_configs"  # in a wheel
 CONFIGS = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "configs"
@@ -31,7 +33,11 @@ def main() -> None:
         sys.argv[1:] = checked_overrides(sys.argv[1:], CONFIGS)
     except ValueError as error:
         _fail(str(error), code=2)
-    _compose_and_train()
+    try:
+        _compose_and_train()
+    except BrokenPipeError:  # `mt-train --help | head`: the reader has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
@@ -99,7 +105,9 @@ def _print_best(run: RunDirectory) -> None:
 
 def _to_config(composed: DictConfig) -> Config:
     """Turn what Hydra composed into dataclasses, whose checks run here."""
-    missing = sorted(OmegaConf.missing_keys(composed))
+    # Not OmegaConf.missing_keys, which fails on `run`, made of the very keys that are missing.
+    names = [field.name for field in dataclasses.fields(DataConfig)]
+    missing = [f"data.{name}" for name in names if OmegaConf.is_missing(composed.data, name)]
     if missing:
         settings = " ".join(f"{key}=VALUE" for key in missing)
         raise ValueError(f"no value for {', '.join(missing)}: add {settings}")

@@ -1,6 +1,7 @@
 """mt-train as a user drives it: in a subprocess, with overrides, mistakes, Ctrl-C and kill -9."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -139,6 +140,15 @@ def test_the_configuration_can_be_printed(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "decoder: fixed_context" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_help_in_a_pipe_that_closes_is_quiet(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{' '.join(map(shlex.quote, command('--help')))} | head -1"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("mt-train: train a translation model")
+    assert done.stderr == ""
 
 
 def test_help_needs_no_torch() -> None:
