@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -15,9 +16,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mt.checkpoint import RunDirectory
 from mt.cli.overrides import check_resume_overrides, checked_overrides
 from mt.config import Config, DataConfig
+
+# What imports torch, which takes a second, is imported where it is needed: --help and mistakes in
+# the command line do not wait for it.
 
 _SHIPPED = Path(__file__).parent.parent / "_configs"  # in a wheel
 CONFIGS = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "configs"
@@ -49,7 +52,8 @@ def _compose_and_train(composed: DictConfig) -> None:
         if config.resume:
             config = _resumed_config(config.run, overrides)
         elif job.mode is RunMode.MULTIRUN and not any(o.startswith("run=") for o in overrides):
-            config.run = f"{config.run}-{job.job.override_dirname}"
+            swept = [override for override in overrides if override not in sys.argv]
+            config.run = "-".join([config.run, *swept])
     except (ValueError, FileNotFoundError) as error:
         _fail(str(error), code=2)
     train_and_report(config)
@@ -57,9 +61,8 @@ def _compose_and_train(composed: DictConfig) -> None:
 
 def train_and_report(config: Config) -> None:
     """Train, and end with the score and the commands to try next; exit 1 on a failure."""
-    from mt.training.run import (
-        train,
-    )  # torch takes a second to import; --help and typing errors do not wait for it
+    from mt.checkpoint import RunDirectory
+    from mt.training.run import train
     from mt.training.trainer import DivergenceError
 
     try:
@@ -84,12 +87,11 @@ def train_and_report(config: Config) -> None:
             f"  mt-train run={run} resume=true"
         )
         raise SystemExit(130)
-    _print_best(RunDirectory(config.run))
+    _print_best(RunDirectory(config.run).read_metrics())
     print(f"Evaluate:  mt-evaluate {run}\nTranslate: mt-translate {run}")
 
 
-def _print_best(run: RunDirectory) -> None:
-    events = run.read_metrics()
+def _print_best(events: list[dict[str, Any]]) -> None:
     end = events[-1]
     best = next(
         e for e in reversed(events) if e["event"] == "valid" and e["step"] == end["best_step"]
@@ -122,6 +124,8 @@ def _to_config(composed: DictConfig) -> Config:
 
 def _resumed_config(run: str, overrides: list[str]) -> Config:
     """Return the run's saved configuration, with the few overrides that may be changed."""
+    from mt.checkpoint import RunDirectory
+
     kept = check_resume_overrides(overrides)
     saved = RunDirectory.open(run).load_config()
     merged = OmegaConf.merge(OmegaConf.structured(saved), OmegaConf.from_dotlist(kept))
