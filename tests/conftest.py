@@ -4,6 +4,8 @@ The shapes annotated in the modules that compute are checked at every call while
 one is a failed test.
 """
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -39,6 +41,15 @@ hypothesis.settings.load_profile("mt")
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """Undo what a command run in this process has set."""
+    logger = logging.getLogger("mt")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

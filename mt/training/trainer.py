@@ -147,7 +147,10 @@ class Trainer:
     def _updates(self) -> Iterator[list[Batch]]:
         """Yield the batches of each update, across epochs; the rest of an epoch is one too."""
         accumulate = self.config.trainer.accumulate
-        while self.loader.sampler.epoch < self.config.trainer.max_epochs:
+        sampler = self.loader.sampler
+        while (
+            sampler.epoch < self.config.trainer.max_epochs and self.progress.step < self.total_steps
+        ):
             group: list[Batch] = []
             for batch in self.loader:
                 group.append(batch)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from mt.checkpoint import RunDirectory
 from mt.cli.evaluate import main
 
 
@@ -34,7 +35,8 @@ def test_splits_are_written_into_the_run(attention_run, capsys):
     assert {
         f"{name}.{step}.{kind}" for name in ("valid", "test") for kind in ("txt", "json")
     } <= set(names)
-    assert {f"test.{step}.last.txt", "test.reference.txt"} <= set(names)
+    last = RunDirectory.open(attention_run).load_model("last").step
+    assert {f"test.{last}.last.txt", "test.reference.txt"} <= set(names)
 
 
 def test_json_alone_is_on_stdout(attention_run, capsys):

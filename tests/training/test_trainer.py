@@ -148,6 +148,13 @@ def test_resume_before_anything_was_saved_says_so(
         train(dataclasses.replace(config, resume=True))
 
 
+def test_resuming_a_finished_run_changes_nothing(config: Config) -> None:
+    train(config)
+    finished = last(config)
+    assert train(dataclasses.replace(config, resume=True)).step == 12
+    assert_same(finished, last(config))
+
+
 def test_existing_run_is_not_overwritten(config: Config) -> None:
     train(change(config, max_steps=1))
     with pytest.raises(FileExistsError, match=r"not overwritten.*resume=true"):
