@@ -108,14 +108,7 @@ def beam_search(
     Raises:
         ValueError: `n_best` above `beam_size`, or a length limit below 1.
     """
-    if not 1 <= n_best <= beam_size:
-        raise ValueError(
-            f"n_best={n_best}: accepted is 1 to the beam size ({beam_size}); raise the beam size"
-        )
-    if len(max_length) and int(max_length.min()) < 1:
-        raise ValueError(
-            f"max_length={int(max_length.min())}: accepted is 1 or more, since the EOS counts"
-        )
+    _check(beam_size, max_length, n_best)
     device, n_sentences = max_length.device, len(max_length)
     sentences, limits = torch.arange(n_sentences, device=device), max_length  # the unfinished ones
     endings: list[list[_Ending]] = [[] for _ in range(n_sentences)]
@@ -153,6 +146,17 @@ def beam_search(
         [_trace(moves, sentence, ending) for ending in sorted(found, reverse=True)[:n_best]]
         for sentence, found in enumerate(endings)
     ]
+
+
+def _check(beam_size: int, max_length: Tensor, n_best: int) -> None:
+    if not 1 <= n_best <= beam_size:
+        raise ValueError(
+            f"n_best={n_best}: accepted is 1 to the beam size ({beam_size}); raise the beam size"
+        )
+    if len(max_length) and int(max_length.min()) < 1:
+        raise ValueError(
+            f"max_length={int(max_length.min())}: accepted is 1 or more, since the EOS counts"
+        )
 
 
 class _Extensions(NamedTuple):

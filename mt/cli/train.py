@@ -15,7 +15,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mt.cli.overrides import check_resume_overrides, checked_overrides
 from mt.config import Config, DataConfig
@@ -67,8 +66,7 @@ def train_and_report(config: Config) -> None:
     from mt.training.trainer import DivergenceError
 
     try:
-        with logging_redirect_tqdm():  # a line of the log and the progress bar do not mix
-            outcome = train(config)
+        outcome = train(config)
     except (ValueError, FileNotFoundError, FileExistsError, DivergenceError) as error:
         _fail(str(error), code=1)
     except RuntimeError as error:

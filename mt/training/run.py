@@ -13,7 +13,8 @@ from mt.data.encoding import EncodedSplit, encode_split
 from mt.data.tokenizer import TokenizerPair, train_tokenizers
 from mt.device import select_device
 from mt.models.seq2seq import build_model
-from mt.training.trainer import Outcome, Trainer
+from mt.training.progress import Outcome
+from mt.training.trainer import Trainer
 from mt.training.validation import Validator
 
 _log = logging.getLogger(__name__)

@@ -5,11 +5,13 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mt.checkpoint import RunDirectory
 
@@ -46,6 +48,9 @@ class Tracker:
             dynamic_ncols=True,
             smoothing=0.05,
         )
+        self._above_bar = ExitStack()
+        if not self._bar.disable:  # a line of the log goes above the bar, not into it
+            self._above_bar.enter_context(logging_redirect_tqdm())
 
     def __enter__(self) -> Self:
         """Return the tracker itself."""
@@ -58,6 +63,7 @@ class Tracker:
         traceback: TracebackType | None,
     ) -> None:
         """Close the files."""
+        self._above_bar.close()
         self._bar.close()
         self._writer.close()
         self._file.close()

@@ -4,8 +4,6 @@ import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
@@ -19,6 +17,7 @@ from mt.models.seq2seq import Seq2Seq
 from mt.training.interrupt import Interrupt
 from mt.training.keeper import CheckpointKeeper
 from mt.training.optim import ExponentialMovingAverage, Schedule, build_optimizer
+from mt.training.progress import Outcome, Progress
 from mt.training.samples import show_samples
 from mt.training.tracking import Tracker
 from mt.training.validation import Validation, Validator
@@ -28,39 +27,6 @@ _log = logging.getLogger(__name__)
 
 class DivergenceError(RuntimeError):
     """The loss or the gradient is no longer a finite number."""
-
-
-@dataclass
-class Progress:
-    """How far a run has come: plain values, saved in every full checkpoint."""
-
-    step: int = 0  # updates done
-    seconds: float = 0.0  # spent in updates, validation not counted
-    tokens: int = 0  # real target tokens seen
-    validated: int = 0  # the update of the last validation
-    best_value: float | None = None
-    best_step: int = 0
-    waited: int = 0  # validations without progress
-
-
-class Outcome(NamedTuple):
-    """How training ended.
-
-    Attributes:
-        reason: `finished`, `early stop` or `interrupted`.
-        step: Updates done.
-        best_step: The update that best.pt is from.
-        best_value: Its value of the metric that chose it; None before the first validation.
-        tokens_per_s: Target tokens a second in updates.
-        seconds: Time spent in updates.
-    """
-
-    reason: str
-    step: int
-    best_step: int
-    best_value: float | None
-    tokens_per_s: float
-    seconds: float
 
 
 class Trainer:
@@ -190,24 +156,8 @@ class Trainer:
         self.progress.step += 1
         self.progress.seconds += seconds
         self.progress.tokens += n_tokens
-        tracker.event(
-            "train",
-            self.progress.step,
-            {
-                "epoch": self.loader.sampler.epoch,
-                "loss": loss,
-                "nll": nll,
-                "grad_norm": norm,
-                "lr": lr,
-                "tokens_per_s": n_tokens / seconds,
-                "seconds": self.progress.seconds,
-            },
-        )
-        tracker.progress(
-            self.progress.step,
-            loss=nll,
-            tokens_per_s=self.progress.tokens / self.progress.seconds,
-        )
+        values = {"loss": loss, "nll": nll, "grad_norm": norm, "lr": lr}
+        self._record_update(tracker, values, tokens_per_s=n_tokens / seconds)
 
     def _forward(self, batch: Batch) -> SequenceLoss:
         bf16 = self.config.trainer.precision is Precision.bf16
@@ -295,6 +245,18 @@ class Trainer:
             "start",
             self.progress.step,
             {"parameters": self.model.n_parameters, "total_steps": self.total_steps},
+        )
+
+    def _record_update(
+        self, tracker: Tracker, values: dict[str, float], *, tokens_per_s: float
+    ) -> None:
+        progress = self.progress
+        place = {"epoch": self.loader.sampler.epoch, "seconds": progress.seconds}
+        tracker.event("train", progress.step, values | {"tokens_per_s": tokens_per_s} | place)
+        tracker.progress(
+            progress.step,
+            loss=values["nll"],
+            tokens_per_s=progress.tokens / progress.seconds,
         )
 
     def _record_validation(self, validation: Validation, tracker: Tracker) -> None:
