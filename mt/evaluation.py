@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mt import metrics
-from mt.checkpoint import RunDirectory, load_checkpoint
+from mt.checkpoint import RunDirectory
 from mt.config import Config
 from mt.decoding import TeacherForced, teacher_forced_loss
+from mt.device import select_device
 from mt.evaluation_set import EvaluationSet, encode_pairs
 from mt.metrics import Score
 from mt.translator import Translator
@@ -120,9 +121,10 @@ def load_system(path: Path, *, checkpoint: str = "best", device: str = "auto") -
     """
     run = RunDirectory.open(path)
     config = run.load_config()
-    file = run.checkpoint_path(checkpoint)
-    translator = Translator.from_run(path, checkpoint=checkpoint, device=device)
-    return System(path, config, translator, file, int(load_checkpoint(file)["step"]))
+    place = select_device(device)
+    loaded = run.load_model(checkpoint, device=place)
+    translator = Translator(loaded.model, run.load_tokenizers(), search=config.search, device=place)
+    return System(path, config, translator, loaded.checkpoint, loaded.step)
 
 
 def evaluate(

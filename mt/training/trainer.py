@@ -52,8 +52,8 @@ class Trainer:
         self.device = device
         self.progress = Progress()
         self.keeper = CheckpointKeeper(run, config.trainer)
-        self.steps_per_epoch = max(1, math.ceil(len(loader.sampler) / config.trainer.accumulate))
-        total = config.trainer.max_epochs * self.steps_per_epoch
+        steps_per_epoch = max(1, math.ceil(len(loader.sampler) / config.trainer.accumulate))
+        total = config.trainer.max_epochs * steps_per_epoch
         self.total_steps = min(total, config.trainer.max_steps or total)
         self.optimizer = build_optimizer(model.parameters(), config.optim)
         self.schedule = Schedule(config.optim, total_steps=self.total_steps)
