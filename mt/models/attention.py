@@ -47,15 +47,21 @@ class AdditiveScore(nn.Module):
     def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S A"]:
         """Return U s."""
         keys: Tensor = self.key(states)
-        return keys
+        return keys.to(self.energy.weight.dtype)
 
     def forward(
         self, query: Float[Tensor, "B T H"], keys: Float[Tensor, "B S A"]
     ) -> Float[Tensor, "B T S"]:
         """Score every query against every key."""
-        hidden = torch.tanh(self.query(query).unsqueeze(2) + keys.unsqueeze(1))  # (B, T, S, A)
-        energy: Tensor = self.energy(hidden)
-        return energy.squeeze(-1)
+        projected = self.query(query).to(keys.dtype)
+        # A CPU's cache holds the (B, 1, S, A) of one query, not those of a whole target.
+        at_once = projected.shape[1] if projected.is_cuda else 1
+        with torch.autocast(query.device.type, enabled=False):  # a tanh in bf16 is slow on a CPU
+            energies = [
+                self.energy(torch.tanh(part.unsqueeze(2) + keys.unsqueeze(1)))  # (B, ·, S, 1)
+                for part in projected.split(at_once, dim=1)
+            ]
+        return torch.cat(energies, dim=1).squeeze(-1)
 
 
 class DotScore(nn.Module):
@@ -142,7 +148,8 @@ class Attention(nn.Module):
 
     def forward(self, query: Float[Tensor, "B T H"], memory: Memory) -> Attended:
         """Look at the source once for every query."""
-        scores = self.score(query, memory.keys).float()  # a softmax in bf16 is too coarse
+        scores = self.score(query, memory.keys).to(memory.states.dtype)
         scores = scores.masked_fill(~memory.mask.unsqueeze(1), float("-inf"))
         weights = torch.softmax(scores, dim=-1)
-        return Attended(torch.bmm(weights.to(memory.states.dtype), memory.states), weights)
+        with torch.autocast(weights.device.type, enabled=False):
+            return Attended(torch.bmm(weights, memory.states), weights)

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mt.models.attention import Attention, Memory
+from mt.models.dropout import Dropout, dropout
 from mt.models.embedding import Embedding
-from mt.models.recurrence import gru_step
+from mt.models.recurrence import StepProduct, gru_step, run_gru
 
 
 class DecoderState(NamedTuple):
@@ -80,7 +81,7 @@ class Bridge(nn.Module):
 
     def forward(self, summary: Float[Tensor, "B M"]) -> Float[Tensor, "L B H"]:
         """Return one initial state a layer."""
-        hidden = torch.tanh(self.linear(summary))  # (B, L * H)
+        hidden = torch.tanh(self.linear(summary).to(self.linear.weight.dtype))  # (B, L * H)
         return hidden.reshape(len(summary), self.layers, -1).transpose(0, 1).contiguous()
 
 
@@ -94,7 +95,7 @@ class Readout(nn.Module):
         super().__init__()
         self.linear = nn.Linear(input_size, size)
         self.norm = nn.LayerNorm(size) if layer_norm else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Combine vectors of equal leading shape into features of the output layer's width."""
@@ -134,7 +135,6 @@ class AttentionDecoder(nn.Module):
             embedding_size + (memory_size if input_feeding else 0),
             size,
             layers,
-            batch_first=True,
             dropout=state_dropout if layers > 1 else 0.0,
         )
         self.bridge = Bridge(memory_size, size=size, layers=layers)
@@ -156,57 +156,50 @@ class AttentionDecoder(nn.Module):
 
     def forward(self, tgt_in: Int[Tensor, "B T"], state: DecoderState, memory: Memory) -> Decoded:
         """Read a whole target, teacher-forced."""
-        embedded = self.embedding(tgt_in)
+        embedded = self.embedding(tgt_in.T)  # (T, B, E)
         if state.feed is None:
-            states, _ = self.recurrence(embedded, state.hidden.to(embedded.dtype))
-            context, weights = self.attention(states, memory)
+            states, _ = run_gru(self.recurrence, embedded, state.hidden)
+            attended = self.attention(states.transpose(0, 1), memory)
+            contexts, weights = attended.context.transpose(0, 1), attended.weights
         else:
-            states, context, weights = self._unroll(embedded, state.hidden, state.feed, memory)
-        return Decoded(self.readout(states, context, embedded), weights)
+            states, contexts, weights = self._unroll(embedded, state.hidden, state.feed, memory)
+        return Decoded(self.readout(states, contexts, embedded).transpose(0, 1), weights)
 
     def _unroll(
         self, embedded: Tensor, hidden: Tensor, feed: Tensor, memory: Memory
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Run the recurrence a step at a time: each step needs the context of the one before."""
-        width = embedded.shape[-1]
-        below = self.recurrence.get_parameter("weight_ih_l0")
-        from_feed = below[:, width:]
+        width, get = embedded.shape[-1], self.recurrence.get_parameter
         # What of the input product does not wait for attention is taken for all steps at once.
-        bias = self.recurrence.get_parameter("bias_ih_l0")
-        known = F.linear(embedded, below[:, :width], bias)  # (B, T, 3H)
-        layers = list(hidden.unbind(0))
+        known = F.linear(embedded, get("weight_ih_l0")[:, :width], get("bias_ih_l0"))  # (T, B, 3H)
+        from_feed = StepProduct(get("weight_ih_l0")[:, width:])
+        layers = range(self.recurrence.num_layers)
+        from_below = [StepProduct(get(f"weight_ih_l{i}"), get(f"bias_ih_l{i}")) for i in layers[1:]]
+        recurrent = [StepProduct(get(f"weight_hh_l{i}"), get(f"bias_hh_l{i}")) for i in layers]
+        hiddens = list(hidden.unbind(0))
         states, contexts, weights = [], [], []
-        for gates in known.unbind(1):
-            gates = gates + F.linear(feed, from_feed)
-            for layer in range(len(layers)):
-                if layer > 0:
-                    gates = self._between(layers[layer - 1], layer)
-                layers[layer] = gru_step(gates, layers[layer], self.recurrence, layer)
-            attended = self.attention(layers[-1].unsqueeze(1), memory)
+        for gates in known.unbind(0):
+            gates = gates + from_feed(feed)
+            hiddens[0] = gru_step(gates, hiddens[0], recurrent[0])
+            for i in layers[1:]:
+                below = dropout(hiddens[i - 1], self.recurrence.dropout, self.training)
+                hiddens[i] = gru_step(from_below[i - 1](below), hiddens[i], recurrent[i])
+            attended = self.attention(hiddens[-1].unsqueeze(1), memory)
             feed = attended.context.squeeze(1)
-            states.append(layers[-1])
+            states.append(hiddens[-1])
             contexts.append(feed)
             weights.append(attended.weights.squeeze(1))
-        return torch.stack(states, 1), torch.stack(contexts, 1), torch.stack(weights, 1)
-
-    def _between(self, below: Tensor, layer: int) -> Tensor:
-        """Return the input product of an upper layer, with dropout before it as in `nn.GRU`."""
-        dropped = F.dropout(below, self.recurrence.dropout, self.training)
-        return F.linear(
-            dropped,
-            getattr(self.recurrence, f"weight_ih_l{layer}"),
-            getattr(self.recurrence, f"bias_ih_l{layer}"),
-        )
+        return torch.stack(states), torch.stack(contexts), torch.stack(weights, dim=1)
 
     def step(self, token: Int[Tensor, " N"], state: DecoderState, memory: Memory) -> DecoderStep:
         """Read one token a row; rows of one sentence stand together and share its memory."""
         embedded = self.embedding(token.unsqueeze(1)).squeeze(1)
         inputs = embedded if state.feed is None else torch.cat([embedded, state.feed], dim=-1)
-        output, hidden = self.recurrence(inputs.unsqueeze(1), state.hidden)
+        [output], hidden = run_gru(self.recurrence, inputs.unsqueeze(0), state.hidden)  # (N, H)
         query = output.reshape(len(memory.states), -1, output.shape[-1])  # (B, N/B, H)
         context, weights = self.attention(query, memory)
         context = context.reshape(len(token), -1)
-        features = self.readout(output.squeeze(1), context, embedded)
+        features = self.readout(output, context, embedded)
         feed = None if state.feed is None else context
         return DecoderStep(features, weights.reshape(len(token), -1), DecoderState(hidden, feed))
 
@@ -239,7 +232,6 @@ class FixedContextDecoder(nn.Module):
             embedding_size + context_size,
             size,
             layers,
-            batch_first=True,
             dropout=state_dropout if layers > 1 else 0.0,
         )
         self.bridge = Bridge(memory_size, size=size, layers=layers)
@@ -269,9 +261,8 @@ class FixedContextDecoder(nn.Module):
         return DecoderStep(features.squeeze(1), None, DecoderState(hidden, state.feed))
 
     def _read(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
-        embedded = self.embedding(tokens)
-        context = (
-            [] if state.feed is None else [state.feed.unsqueeze(1).expand(-1, tokens.shape[1], -1)]
-        )
-        states, hidden = self.recurrence(torch.cat([embedded, *context], dim=-1), state.hidden)
-        return self.readout(states, *context, embedded), hidden
+        embedded = self.embedding(tokens.T)  # (T, N, E)
+        context = [] if state.feed is None else [state.feed.expand(len(embedded), -1, -1)]
+        inputs = torch.cat([embedded, *context], dim=-1)
+        states, hidden = run_gru(self.recurrence, inputs, state.hidden)
+        return self.readout(states, *context, embedded).transpose(0, 1), hidden

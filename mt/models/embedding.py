@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mt.data.tokenizer import PAD_ID
+from mt.models.dropout import Dropout
 
 
 class Embedding(nn.Module):
@@ -24,8 +25,8 @@ class Embedding(nn.Module):
         with torch.no_grad():
             self.table.weight[PAD_ID].zero_()
         self.scale = math.sqrt(size)
-        self.dropout = nn.Dropout(dropout)
-        self.word_dropout = nn.Dropout(word_dropout)
+        self.dropout = Dropout(dropout)
+        self.word_dropout = Dropout(word_dropout)
 
     def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T E"]:
         """Return the vectors of these tokens."""

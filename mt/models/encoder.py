@@ -5,7 +5,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from mt.models.dropout import Dropout
+from mt.models.recurrence import run_gru
 
 
 class Encoding(NamedTuple):
@@ -23,7 +25,7 @@ class Encoding(NamedTuple):
 class GRUEncoder(nn.Module):
     """h_j = [GRU→(x_1 … x_j) ; GRU←(x_S … x_j)]; Bahdanau et al. 2015, 3.2.
 
-    The sequences are packed: padding is never read, so no state depends on it.
+    Padding is never read, so no state depends on it.
     """
 
     def __init__(
@@ -34,17 +36,19 @@ class GRUEncoder(nn.Module):
             input_size,
             size,
             layers,
-            batch_first=True,
             bidirectional=True,
             dropout=dropout if layers > 1 else 0.0,
         )
         self.norm = nn.LayerNorm(2 * size) if layer_norm else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, embedded: Float[Tensor, "B S E"], lengths: Int[Tensor, " B"]) -> Encoding:
         """Encode embedded sources; `lengths` stay on the CPU."""
-        packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
-        output, final = self.recurrence(packed)  # final: (2L, B, M/2)
-        states, _ = pad_packed_sequence(output, batch_first=True, total_length=embedded.shape[1])
+        recurrence = self.recurrence
+        start = recurrence.get_parameter("weight_hh_l0").new_zeros(
+            2 * recurrence.num_layers, len(embedded), recurrence.hidden_size
+        )
+        states, final = run_gru(recurrence, embedded.transpose(0, 1), start, lengths=lengths)
+        states = states.transpose(0, 1)  # (B, S, M)
         summary = torch.cat([final[-2], final[-1]], dim=-1)
         return Encoding(self.dropout(self.norm(states)), self.dropout(self.norm(summary)))

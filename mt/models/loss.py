@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mt.data.tokenizer import PAD_ID
 
@@ -28,39 +27,55 @@ class SequenceLoss(NamedTuple):
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Sum of smoothed cross-entropies; a chunk's gradient is taken while its logits are there."""
+    """Sum of smoothed cross-entropies; a chunk's gradient takes the place of its logits.
+
+    For a token y with logits z = W x + b the loss is logsumexp(z) - (1 - ε) z_y - ε mean(z), and
+    its gradient by z is softmax(z) - (1 - ε) onehot(y) - ε / V. What belongs to mean(z) needs no
+    pass over the logits, since Σ mean(z) over N tokens is (Σ x) mean(W) + N mean(b).
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
         """Return the smoothed sum and the plain sum."""
-        loss, nll = (
-            features.new_zeros((), dtype=torch.float32),
-            features.new_zeros((), dtype=torch.float32),
-        )
+        w, b = weight.to(x.dtype), bias.to(x.dtype)
         wants_gradient = any(ctx.needs_input_grad[:3])
-        if wants_gradient:
-            d_features, d_weight, d_bias = (torch.zeros_like(t) for t in (features, weight, bias))
-        for start in range(0, len(features), CHUNK):
-            x, y = features[start : start + CHUNK], targets[start : start + CHUNK, None]
-            logits = F.linear(x, weight, bias)
-            log_probs = torch.log_softmax(logits.float(), dim=-1)
-            chunk_nll = -log_probs.gather(1, y).sum()
-            nll += chunk_nll
-            loss += (1 - smoothing) * chunk_nll - smoothing * log_probs.mean(dim=-1).sum()
+        d_x, d_weight, d_bias = (
+            torch.empty_like(x),
+            torch.zeros_like(weight),
+            torch.zeros_like(bias),
+        )
+        buffer = x.new_empty(min(CHUNK, len(x)), len(w))
+        gold, log_sum = x.new_empty(2, len(x), dtype=torch.float32)
+        for start in range(0, len(x), CHUNK):
+            chunk = slice(start, min(start + CHUNK, len(x)))
+            rows, y = torch.arange(chunk.stop - start, device=x.device), targets[chunk]
+            logits = torch.mm(x[chunk], w.T, out=buffer[: len(y)])
+            logits += b
+            gold[chunk] = logits[rows, y]
+            highest = logits.amax(dim=-1)
+            probs = torch.softmax(logits, dim=-1, out=logits)
+            # z - log p is logsumexp(z) for every word; for the likeliest, p is never tiny.
+            log_sum[chunk] = highest.float() - probs.amax(dim=-1).float().log()
             if wants_gradient:
-                # d loss / d logits = softmax - target distribution
-                d_logits = log_probs.exp_().sub_(smoothing / len(weight))
-                d_logits.scatter_add_(1, y, d_logits.new_full(y.shape, smoothing - 1))
+                d_logits = probs
+                d_logits[rows, y] -= 1 - smoothing
+                torch.mm(d_logits, w, out=d_x[chunk])
+                d_weight += d_logits.T @ x[chunk]
                 d_bias += d_logits.sum(dim=0)
-                d_logits = d_logits.to(logits.dtype)
-                d_features[start : start + CHUNK] = d_logits @ weight.to(logits.dtype)
-                d_weight += d_logits.T @ x.to(logits.dtype)
-        if wants_gradient:
-            ctx.save_for_backward(d_features, d_weight, d_bias)
+        share, total, mean = (
+            smoothing / len(w),
+            x.sum(dim=0, dtype=weight.dtype),
+            weight.mean(dim=0),
+        )
+        d_x -= smoothing * mean
+        d_weight -= share * total
+        d_bias -= share * len(x)
+        ctx.save_for_backward(d_x, d_weight, d_bias)
+        nll = (log_sum - gold).sum()
         ctx.mark_non_differentiable(nll)
-        return loss, nll
+        return nll + smoothing * (gold.sum() - total @ mean - len(x) * bias.mean()), nll
 
     @staticmethod
     def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
@@ -82,7 +97,11 @@ def sequence_loss(
     """
     real = tgt_out != PAD_ID
     n_tokens = int(real.sum())
-    loss, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        features[real], output_layer.weight, output_layer.bias, tgt_out[real], label_smoothing
-    )
+    x, weight, bias = features[real], output_layer.weight, output_layer.bias
+    device = x.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    with torch.autocast(device, enabled=False):
+        loss, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            x.to(dtype), weight, bias, tgt_out[real], label_smoothing
+        )
     return SequenceLoss(loss / n_tokens, nll, n_tokens)

@@ -128,7 +128,7 @@ def test_weights_are_a_softmax_over_real_positions_alone(kind: ScoreKind) -> Non
     for b, length in enumerate(lengths):
         assert torch.equal(weights[b, :, length:], torch.zeros(QUERIES, 5 - length))
         expected = torch.softmax(scores[b, :, :length], dim=-1)
-        torch.testing.assert_close(weights[b, :, :length], expected.float())
+        torch.testing.assert_close(weights[b, :, :length], expected)
         for t in range(QUERIES):
             by_hand = sum(weights[b, t, s].double() * memory.states[b, s] for s in range(length))
             torch.testing.assert_close(context[b, t], by_hand)
@@ -143,7 +143,7 @@ def test_padding_gets_no_weight_and_changes_nothing(lengths: list[int], kind: Sc
     query = torch.randn(len(lengths), 2, WIDTH, dtype=torch.double)
     context, weights = attention(query, memory)
     assert torch.all(weights.masked_select(~memory.mask.unsqueeze(1)) == 0)
-    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(len(lengths), 2))
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(len(lengths), 2, dtype=torch.double))
     for b, length in enumerate(lengths):
         alone = Memory(*(part[b : b + 1, :length] for part in memory))
         torch.testing.assert_close(attention(query[b : b + 1], alone).context, context[b : b + 1])
