@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mt.data.tokenizer import PAD_ID
+from mt.models.precision import product_dtype
 
 CHUNK = 512  # tokens; the logits of a chunk stay in the cache of a CPU core
 
@@ -41,11 +42,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         """Return the smoothed sum and the plain sum."""
         w, b = weight.to(x.dtype), bias.to(x.dtype)
         wants_gradient = any(ctx.needs_input_grad[:3])
-        d_x, d_weight, d_bias = (
-            torch.empty_like(x),
-            torch.zeros_like(weight),
-            torch.zeros_like(bias),
-        )
+        if wants_gradient:
+            d_x = torch.empty_like(x)
+            d_weight, d_bias = torch.zeros_like(weight), torch.zeros_like(bias)
         buffer = x.new_empty(min(CHUNK, len(x)), len(w))
         gold, log_sum = x.new_empty(2, len(x), dtype=torch.float32)
         for start in range(0, len(x), CHUNK):
@@ -64,18 +63,19 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 torch.mm(d_logits, w, out=d_x[chunk])
                 d_weight += d_logits.T @ x[chunk]
                 d_bias += d_logits.sum(dim=0)
-        share, total, mean = (
-            smoothing / len(w),
-            x.sum(dim=0, dtype=weight.dtype),
-            weight.mean(dim=0),
-        )
-        d_x -= smoothing * mean
-        d_weight -= share * total
-        d_bias -= share * len(x)
-        ctx.save_for_backward(d_x, d_weight, d_bias)
         nll = (log_sum - gold).sum()
+        loss = nll.clone()
+        if smoothing > 0:
+            total, mean = x.sum(dim=0, dtype=weight.dtype), weight.mean(dim=0)
+            loss += smoothing * (gold.sum() - total @ mean - len(x) * bias.mean())
+            if wants_gradient:
+                d_x -= smoothing * mean
+                d_weight -= smoothing / len(w) * total
+                d_bias -= smoothing / len(w) * len(x)
+        if wants_gradient:
+            ctx.save_for_backward(d_x, d_weight, d_bias)
         ctx.mark_non_differentiable(nll)
-        return nll + smoothing * (gold.sum() - total @ mean - len(x) * bias.mean()), nll
+        return loss, nll
 
     @staticmethod
     def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
@@ -98,10 +98,9 @@ def sequence_loss(
     real = tgt_out != PAD_ID
     n_tokens = int(real.sum())
     x, weight, bias = features[real], output_layer.weight, output_layer.bias
-    device = x.device.type
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-    with torch.autocast(device, enabled=False):
+    x = x.to(product_dtype(x))
+    with torch.autocast(x.device.type, enabled=False):
         loss, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            x.to(dtype), weight, bias, tgt_out[real], label_smoothing
+            x, weight, bias, tgt_out[real], label_smoothing
         )
     return SequenceLoss(loss / n_tokens, nll, n_tokens)

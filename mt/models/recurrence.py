@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mt.models.dropout import dropout
+from mt.models.precision import product_dtype
 
 
 class StepProduct:
@@ -47,10 +48,7 @@ class _FormGradient(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None]:
         ctx.set_materialize_grads(False)  # the steps return no gradient, they have noted it
         ctx.noted, ctx.dtype = noted, weight.dtype
-        device = weight.device.type
-        dtype = weight.dtype
-        if torch.is_autocast_enabled(device):
-            dtype = torch.get_autocast_dtype(device)
+        dtype = product_dtype(weight)
         return weight.to(dtype), None if bias is None else bias.to(dtype)
 
     @staticmethod
