@@ -98,8 +98,16 @@ class RunDirectory:
         """Read the tokenizers that the run was trained with."""
         return TokenizerPair.load(self.path)
 
-    def load_model(self, which: str = "best", device: torch.device | str = "cpu") -> LoadedModel:
+    def load_model(
+        self,
+        which: str = "best",
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> LoadedModel:
         """Build the run's model and fill it from `best`, `last`, `averaged` or a file's path.
+
+        Its parameters get the type `dtype`, in which a search then multiplies.
 
         Raises:
             FileNotFoundError: There is no such checkpoint.
@@ -120,7 +128,7 @@ class RunDirectory:
                 f"{path} holds the parameters of another model than {self.config_path} describes: "
                 "take a checkpoint of this run"
             ) from error
-        return LoadedModel(model.to(device).eval(), int(saved["step"]), path)
+        return LoadedModel(model.to(device, dtype).eval(), int(saved["step"]), path)
 
     def checkpoint_path(self, which: str) -> Path:
         """Return the file of a named checkpoint, or the path itself.

@@ -1,7 +1,8 @@
 """A model applied to many sentences: sorted by length, batched, searched or scored."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
@@ -27,13 +28,14 @@ def search_ids(
     `max_length_offset`, whatever else is in the batch; the EOS counts.
     """
     found: list[list[Hypothesis]] = [[] for _ in sources]
-    for rows in _by_length([len(source) for source in sources], search.batch_size):
+
+    def search_batch(rows: list[int]) -> None:
         src, src_lengths = collate_sources([sources[row] for row in rows])
         limits = [
             int(search.max_length_ratio * len(sources[row])) + search.max_length_offset
             for row in rows
         ]
-        with torch.no_grad():
+        with torch.no_grad(), _own_precision(model):
             hypotheses = beam_search(
                 model.step,
                 model.start(src.to(device), src_lengths),
@@ -44,7 +46,37 @@ def search_ids(
             )
         for row, length, answers in zip(rows, src_lengths.tolist(), hypotheses, strict=True):
             found[row] = [_trim(answer, length) for answer in answers]
+
+    batches = list(_by_length([len(source) for source in sources], search.batch_size))
+    _for_each(search_batch, batches, device=torch.device(device))
     return found
+
+
+def _own_precision(model: Seq2Seq) -> torch.autocast:
+    """Multiply in the type of the parameters: a model converted to bf16 keeps fp32 states."""
+    weight = model.output_layer.weight
+    return torch.autocast(weight.device.type, torch.bfloat16, weight.dtype == torch.bfloat16)
+
+
+def _for_each(
+    work: Callable[[list[int]], None], batches: list[list[int]], *, device: torch.device
+) -> None:
+    """Do the batches, on a CPU as many at once as torch has threads, each with one of them.
+
+    Products of a few rows gain little from a second thread; a second batch gains all of it.
+    """
+    n_threads = torch.get_num_threads()
+    if device.type != "cpu" or min(n_threads, len(batches)) == 1:
+        for rows in batches:
+            work(rows)
+        return
+    with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for _ in pool.map(work, batches):  # which raises what a batch raised
+                pass
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(n_threads)
 
 
 class TeacherForced(NamedTuple):
@@ -70,7 +102,7 @@ def score_ids(
     scores = [0.0] * len(pairs)
     for rows in _by_length([max(len(p.src), len(p.tgt)) for p in pairs], batch_size):
         batch = collate([pairs[row] for row in rows]).to(device)
-        with torch.no_grad():
+        with torch.no_grad(), _own_precision(model):
             features, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
             # The logits of a whole batch could be large, those of one sentence are not.
             for row, feature, tgt_out in zip(rows, features, batch.tgt_out, strict=True):

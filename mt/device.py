@@ -1,6 +1,19 @@
-"""Where to compute."""
+"""Where to compute, and in which precision."""
 
 import torch
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def select_dtype(precision: str) -> torch.dtype:
+    """Return the type of the parameters that `fp32` or `bf16` names.
+
+    Raises:
+        ValueError: Another name.
+    """
+    if precision not in DTYPES:
+        raise ValueError(f"precision={precision}: accepted is {' or '.join(DTYPES)}")
+    return DTYPES[precision]
 
 
 def select_device(name: str) -> torch.device:

@@ -16,7 +16,7 @@ from mt import metrics
 from mt.checkpoint import RunDirectory
 from mt.config import Config
 from mt.decoding import TeacherForced, teacher_forced_loss
-from mt.device import select_device
+from mt.device import select_device, select_dtype
 from mt.evaluation_set import EvaluationSet, encode_pairs
 from mt.metrics import Score
 from mt.translator import Translator
@@ -107,22 +107,25 @@ class Written:
     command: str
 
 
-def load_system(path: Path, *, checkpoint: str = "best", device: str = "auto") -> System:
+def load_system(
+    path: Path, *, checkpoint: str = "best", device: str = "auto", precision: str = "fp32"
+) -> System:
     """Load a run for evaluation.
 
     Args:
         path: the run directory.
         checkpoint: best, last, averaged, or a checkpoint file.
         device: cpu, cuda or auto.
+        precision: fp32 or bf16.
 
     Raises:
         FileNotFoundError: no run or no such checkpoint there.
-        ValueError: a damaged file, or a device that this machine does not have.
+        ValueError: a damaged file, a device that this machine does not have, or another precision.
     """
     run = RunDirectory.open(path)
     config = run.load_config()
     place = select_device(device)
-    loaded = run.load_model(checkpoint, device=place)
+    loaded = run.load_model(checkpoint, device=place, dtype=select_dtype(precision))
     translator = Translator(loaded.model, run.load_tokenizers(), search=config.search, device=place)
     return System(path, config, translator, loaded.checkpoint, loaded.step)
 

@@ -6,8 +6,11 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+
+_BLOCK = 64  # tokens of the vocabulary that are compared by their maximum first
 
 
 class Hypothesis(NamedTuple):
@@ -62,10 +65,14 @@ class _Move(NamedTuple):
     tokens: Tensor
     weights: Tensor | None
 
-    def cpu(self) -> "_Move":
-        """Return it where single numbers can be read without waiting for a device."""
-        weights = None if self.weights is None else self.weights.cpu()
-        return _Move(self.place.cpu(), self.parents.cpu(), self.tokens.cpu(), weights)
+
+class _Record(NamedTuple):
+    """A `_Move` as arrays, out of which single numbers are read fast and without a device."""
+
+    place: list[int]
+    parents: list[list[int]]
+    tokens: list[list[int]]
+    weights: Float[Tensor, "B K S"] | None
 
 
 class _Ending(NamedTuple):
@@ -94,8 +101,8 @@ def beam_search(
     depend on the others.
 
     Args:
-        step: Maps tokens (N,) and a state to log-probabilities (N, V), weights (N, S) or None, and
-            the state after.
+        step: Maps tokens (N,) and a state to log-probabilities (N, V), which the search overwrites,
+            weights (N, S) or None, and the state after.
         state: The state of B sentences, one row each, before BOS is read.
         beam_size: K, live prefixes a sentence.
         max_length: The most tokens of each sentence, EOS included, (B,).
@@ -141,9 +148,9 @@ def beam_search(
         state = state.select(rows[kept].flatten(), None if everyone else kept.nonzero().squeeze(-1))
         sentences, limits, totals = sentences[kept], limits[kept], totals[kept]
         last = tokens[kept].flatten()
-    moves = [move.cpu() for move in moves]
+    records = [_record(move) for move in moves]
     return [
-        [_trace(moves, sentence, ending) for ending in sorted(found, reverse=True)[:n_best]]
+        [_trace(records, sentence, ending) for ending in sorted(found, reverse=True)[:n_best]]
         for sentence, found in enumerate(endings)
     ]
 
@@ -170,12 +177,21 @@ class _Extensions(NamedTuple):
 def _best_extensions(totals: Tensor, log_probs: Tensor) -> _Extensions:
     """Return the 2K best ways to extend K prefixes (B, K) by a token (B, K, V).
 
-    2K of them because even if K end, K prefixes live on.
+    2K of them because even if K end, K prefixes live on. They stand in the 2K blocks of the
+    vocabulary whose maxima are highest: a maximum is quick to take, an order is not.
     """
     beam_size, vocab_size = log_probs.shape[1:]
-    candidates = (totals.unsqueeze(-1) + log_probs).flatten(1)  # (B, K·V)
-    top, index = candidates.topk(min(2 * beam_size, candidates.shape[-1]), dim=-1)
-    return _Extensions(top, index // vocab_size, index % vocab_size)
+    n_wanted = min(2 * beam_size, beam_size * vocab_size)
+    padded = F.pad(log_probs, (0, -vocab_size % _BLOCK), value=float("-inf"))
+    blocks = padded.view(*padded.shape[:2], -1, _BLOCK)  # (B, K, blocks, _BLOCK)
+    n_blocks = blocks.shape[2]
+    highest = (blocks.amax(dim=-1) + totals.unsqueeze(-1)).flatten(1)  # (B, K * blocks)
+    best = highest.topk(min(n_wanted, highest.shape[1]), dim=-1).indices
+    inside = blocks.flatten(1, 2).gather(1, best.unsqueeze(-1).expand(-1, -1, _BLOCK))
+    candidates = inside + totals.gather(1, best // n_blocks).unsqueeze(-1)  # (B, 2K, _BLOCK)
+    top, index = candidates.flatten(1).topk(n_wanted, dim=-1)
+    block = best.gather(1, index // _BLOCK)
+    return _Extensions(top, block // n_blocks, block % n_blocks * _BLOCK + index % _BLOCK)
 
 
 def _ended(
@@ -185,34 +201,43 @@ def _ended(
     ends = (tokens == EOS_ID) & (top > float("-inf"))
     ends[:, (top.shape[1] + 1) // 2 :] = False
     divisor = length_penalty_divisor(length, length_penalty)
-    for b, k in ends.nonzero().tolist():
-        log_prob = float(top[b, k])
-        yield b, _Ending(log_prob / divisor, log_prob, int(parents[b, k]), length)
+    rows = ends.nonzero()
+    log_probs, prefixes = top[ends].tolist(), parents[ends].tolist()
+    for b, log_prob, parent in zip(rows[:, 0].tolist(), log_probs, prefixes, strict=True):
+        yield b, _Ending(log_prob / divisor, log_prob, parent, length)
 
 
-def _trace(moves: Sequence[_Move], sentence: int, ending: _Ending) -> Hypothesis:
+def _record(move: _Move) -> _Record:
+    weights = None if move.weights is None else move.weights.cpu()
+    return _Record(move.place.tolist(), move.parents.tolist(), move.tokens.tolist(), weights)
+
+
+def _trace(records: Sequence[_Record], sentence: int, ending: _Ending) -> Hypothesis:
     """Follow a finished hypothesis back to its beginning."""
     tokens: list[int] = []
     weights: list[Tensor] = []
     prefix = ending.parent
     for t in range(ending.length - 1, -1, -1):
-        move = moves[t]
-        b = int(move.place[sentence])
+        record = records[t]
+        b = record.place[sentence]
         if t < ending.length - 1:
-            tokens.append(int(move.tokens[b, prefix]))
-            prefix = int(move.parents[b, prefix])
-        if move.weights is not None:
-            weights.append(move.weights[b, prefix])
+            tokens.append(record.tokens[b][prefix])
+            prefix = record.parents[b][prefix]
+        if record.weights is not None:
+            weights.append(record.weights[b, prefix])
     alignment = torch.stack(weights[::-1]) if weights else None
     return Hypothesis(tokens[::-1], ending.score, ending.log_prob, alignment)
 
 
 def _forbid(log_probs: Tensor, at_limit: Tensor) -> Tensor:
-    """Rule out PAD and BOS, and all but EOS for the sentences (B,) that are at their limit."""
-    log_probs = log_probs.clone()
+    """Rule out PAD and BOS, and all but EOS for the sentences (B,) that are at their limit.
+
+    The step's own tensor is changed: a copy of it would take as long as an output layer's half.
+    """
     log_probs[..., PAD_ID] = float("-inf")
     log_probs[..., BOS_ID] = float("-inf")
-    end = log_probs[..., EOS_ID].clone()
-    log_probs.masked_fill_(at_limit[:, None, None], float("-inf"))
-    log_probs[..., EOS_ID] = end
+    if at_limit.any():
+        end = log_probs[at_limit, :, EOS_ID]
+        log_probs[at_limit] = float("-inf")
+        log_probs[at_limit, :, EOS_ID] = end
     return log_probs

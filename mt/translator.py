@@ -20,7 +20,7 @@ from mt.checkpoint import RunDirectory
 from mt.config import SearchConfig
 from mt.data.tokenizer import TokenizerPair
 from mt.decoding import search_ids
-from mt.device import select_device
+from mt.device import select_device, select_dtype
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
 
@@ -98,7 +98,12 @@ class Translator:
 
     @classmethod
     def from_run(
-        cls, path: str | PathLike[str], *, checkpoint: str = "best", device: str = "auto"
+        cls,
+        path: str | PathLike[str],
+        *,
+        checkpoint: str = "best",
+        device: str = "auto",
+        precision: str = "fp32",
     ) -> "Translator":
         """Load what a training left in a run directory.
 
@@ -106,16 +111,19 @@ class Translator:
             path: the run directory.
             checkpoint: best, last, averaged, or a checkpoint file.
             device: cpu, cuda, or auto, which takes CUDA where there is one.
+            precision: fp32, or bf16, which is faster where the processor has it and changes a
+                translation here and there.
 
         Raises:
             FileNotFoundError: no run or no such checkpoint there.
-            ValueError: a file that is not what it should be, or a device that this machine does not
-                have.
+            ValueError: a file that is not what it should be, a device that this machine does not
+                have, or another precision.
         """
         place = select_device(device)
         run = RunDirectory.open(Path(path))
         search = run.load_config().search
-        model = run.load_model(checkpoint, device=place).model
+        dtype = select_dtype(precision)
+        model = run.load_model(checkpoint, device=place, dtype=dtype).model
         return cls(model, run.load_tokenizers(), search=search, device=place)
 
     def translate(

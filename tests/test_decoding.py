@@ -1,6 +1,8 @@
 """A real model searched and scored: order, limits, batches, and scores that agree."""
 
+import copy
 import random
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -158,3 +160,48 @@ def test_nothing_gives_nothing(model: Seq2Seq) -> None:
 def test_no_graph_is_kept(model: Seq2Seq) -> None:
     [[best]] = search_ids(model, [[5, 6]], SearchConfig(beam_size=2))
     assert best.alignment is None or not best.alignment.requires_grad
+
+
+@pytest.fixture
+def restored_threads() -> Iterator[None]:
+    n_threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.mark.usefixtures("restored_threads")
+def test_threads_search_batches_side_by_side_and_change_nothing(model: Seq2Seq) -> None:
+    sources = [[4 + (row * 7 + place) % 11 for place in range(1 + row % 5)] for row in range(24)]
+    search, found = SearchConfig(beam_size=2, batch_size=4), []
+    for n_threads in (1, 2):
+        torch.set_num_threads(n_threads)
+        answers = search_ids(model, sources, search)
+        assert torch.get_num_threads() == n_threads
+        found.append([(h.tokens, h.log_prob) for [h] in answers])
+    assert found[0] == found[1]
+
+
+@pytest.mark.usefixtures("restored_threads")
+def test_what_a_batch_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    model = _model("feeding")
+    monkeypatch.setattr(model, "step", fail)
+    torch.set_num_threads(2)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        search_ids(model, [[4, 5]] * 10, SearchConfig(batch_size=2))
+    assert torch.get_num_threads() == 2
+
+
+def test_a_model_in_bf16_keeps_near_the_same_log_probabilities(model: Seq2Seq) -> None:
+    pairs = [Pair([4, 5, 6, 7], [8, 9]), Pair([10], [11, 12, 13])]
+    exact = score_ids(model, pairs)
+    rounded = score_ids(copy.deepcopy(model).to(torch.bfloat16), pairs)
+    assert rounded == pytest.approx(exact, rel=0.05)
+    assert rounded != exact
+    [[found], _] = search_ids(
+        copy.deepcopy(model).to(torch.bfloat16), [pair.src for pair in pairs], SearchConfig()
+    )
+    [expected] = score_ids(model, [Pair(pairs[0].src, found.tokens)])
+    assert found.log_prob == pytest.approx(expected, rel=0.05)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mt.device import select_device
+from mt.device import select_device, select_dtype
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,10 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ValueError, match="device=tpu: accepted is auto, cpu or cuda"):
         select_device("tpu")
+
+
+def test_the_type_of_a_precision() -> None:
+    assert select_dtype("fp32") == torch.float32
+    assert select_dtype("bf16") == torch.bfloat16
+    with pytest.raises(ValueError, match="precision=fp8: accepted is fp32 or bf16"):
+        select_dtype("fp8")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from mt.search import Hypothesis, beam_search, length_penalty_divisor
+from mt.search import Hypothesis, _best_extensions, beam_search, length_penalty_divisor
 
 VOCAB = 6  # the four special ids and two words
 FREE = [token for token in range(VOCAB) if token not in (PAD_ID, BOS_ID, EOS_ID)]
@@ -332,3 +332,18 @@ def test_an_n_best_outside_the_beam_is_refused(n_best: int) -> None:
 def test_a_limit_without_room_for_the_end_is_refused() -> None:
     with pytest.raises(ValueError, match="max_length=0: accepted is 1 or more, since the EOS"):
         _search(_Language(0), [2, 0], beam_size=3)
+
+
+@given(st.integers(1, 4), st.integers(4, 200), st.integers(0, 2**31))
+def test_the_best_extensions_are_those_of_a_full_sort(
+    beam_size: int, vocab_size: int, seed: int
+) -> None:
+    """Comparing maxima of blocks first loses nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    log_probs = torch.randn(3, beam_size, vocab_size, generator=generator).log_softmax(dim=-1)
+    totals = -torch.rand(3, beam_size, generator=generator)
+    n_wanted = min(2 * beam_size, beam_size * vocab_size)
+    expected, index = (totals.unsqueeze(-1) + log_probs).flatten(1).topk(n_wanted, dim=-1)
+    top, parents, tokens = _best_extensions(totals, log_probs)
+    torch.testing.assert_close(top, expected, rtol=0, atol=0)
+    assert torch.equal(parents * vocab_size + tokens, index)

@@ -50,6 +50,16 @@ def add_model_options(parser: argparse.ArgumentParser, *, whose: str = "the run'
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
 
 
+def add_precision_option(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of the number format."""
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="bf16 is faster where the processor has it (default: fp32)",
+    )
+
+
 def set_threads(threads: int | None) -> None:
     """Use so many CPU threads; None leaves the choice to torch."""
     import torch

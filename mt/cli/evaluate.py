@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mt.cli.command import add_model_options, run_command, set_threads
+from mt.cli.command import add_model_options, add_precision_option, run_command, set_threads
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
     from mt.config import DataConfig
@@ -40,7 +40,12 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.data_root is not None:
         corpus = replace(corpus, root=arguments.data_root)
     sets = _load_sets(arguments, corpus)
-    system = load_system(run.path, checkpoint=arguments.checkpoint, device=arguments.device)
+    system = load_system(
+        run.path,
+        checkpoint=arguments.checkpoint,
+        device=arguments.device,
+        precision=arguments.precision,
+    )
     results = []
     for data in sets:
         evaluation = evaluate(
@@ -117,6 +122,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--ref", action="append", metavar="FILE", help="their translations; repeatable")
     add("--checkpoint", default="best", metavar="best|last|averaged|FILE", help="(default: best)")
     add_model_options(parser)
+    add_precision_option(parser)
     add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
     add("--paper-style", action="store_true", help="add BLEU of lowercased, Moses-tokenised text")
     add("--json", action="store_true", help="print a JSON list instead of a table")

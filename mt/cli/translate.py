@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mt.cli.command import add_model_options, run_command, set_threads
+from mt.cli.command import add_model_options, add_precision_option, run_command, set_threads
 from mt.cli.options import count
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
@@ -68,7 +68,10 @@ def _load(arguments: argparse.Namespace) -> "Translator":
             "alignments: leave --alignments out, or take a run with model.decoder=attention"
         )
     return Translator.from_run(
-        arguments.run, checkpoint=arguments.checkpoint, device=arguments.device
+        arguments.run,
+        checkpoint=arguments.checkpoint,
+        device=arguments.device,
+        precision=arguments.precision,
     )
 
 
@@ -87,6 +90,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--format", choices=("text", "json"), default="text", help="json: one object per line")
     add("--checkpoint", default="best", metavar="best|last|averaged|FILE", help="(default: best)")
     add_model_options(parser)
+    add_precision_option(parser)
     arguments = parser.parse_args(argv)
     if arguments.beam_size is not None and arguments.n_best > arguments.beam_size:
         parser.error(

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mt.choices import ScoreKind
+from mt.models.precision import at_least_fp32
 
 
 class Memory(NamedTuple):
@@ -47,7 +48,7 @@ class AdditiveScore(nn.Module):
     def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S A"]:
         """Return U s."""
         keys: Tensor = self.key(states)
-        return keys.to(self.energy.weight.dtype)
+        return keys.to(at_least_fp32(keys.dtype))
 
     def forward(
         self, query: Float[Tensor, "B T H"], keys: Float[Tensor, "B S A"]
@@ -56,12 +57,13 @@ class AdditiveScore(nn.Module):
         projected = self.query(query).to(keys.dtype)
         # A CPU's cache holds the (B, 1, S, A) of one query, not those of a whole target.
         at_once = projected.shape[1] if projected.is_cuda else 1
+        energy = self.energy.weight.squeeze(0).to(keys.dtype)  # v
         with torch.autocast(query.device.type, enabled=False):  # a tanh in bf16 is slow on a CPU
             energies = [
-                self.energy(torch.tanh(part.unsqueeze(2) + keys.unsqueeze(1)))  # (B, ·, S, 1)
+                torch.tanh(part.unsqueeze(2) + keys.unsqueeze(1)) @ energy  # (B, ·, S)
                 for part in projected.split(at_once, dim=1)
             ]
-        return torch.cat(energies, dim=1).squeeze(-1)
+        return torch.cat(energies, dim=1)
 
 
 class DotScore(nn.Module):

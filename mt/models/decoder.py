@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from mt.models.attention import Attention, Memory
 from mt.models.dropout import Dropout, dropout
 from mt.models.embedding import Embedding
+from mt.models.precision import at_least_fp32
 from mt.models.recurrence import StepProduct, gru_step, run_gru
 
 
@@ -81,7 +82,8 @@ class Bridge(nn.Module):
 
     def forward(self, summary: Float[Tensor, "B M"]) -> Float[Tensor, "L B H"]:
         """Return one initial state a layer."""
-        hidden = torch.tanh(self.linear(summary).to(self.linear.weight.dtype))  # (B, L * H)
+        projected = self.linear(summary)  # (B, L * H)
+        hidden = torch.tanh(projected.to(at_least_fp32(projected.dtype)))
         return hidden.reshape(len(summary), self.layers, -1).transpose(0, 1).contiguous()
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mt.models.dropout import Dropout
+from mt.models.precision import at_least_fp32
 from mt.models.recurrence import run_gru
 
 
@@ -45,8 +46,9 @@ class GRUEncoder(nn.Module):
     def forward(self, embedded: Float[Tensor, "B S E"], lengths: Int[Tensor, " B"]) -> Encoding:
         """Encode embedded sources; `lengths` stay on the CPU."""
         recurrence = self.recurrence
-        start = recurrence.get_parameter("weight_hh_l0").new_zeros(
-            2 * recurrence.num_layers, len(embedded), recurrence.hidden_size
+        start = embedded.new_zeros(
+            (2 * recurrence.num_layers, len(embedded), recurrence.hidden_size),
+            dtype=at_least_fp32(embedded.dtype),
         )
         states, final = run_gru(recurrence, embedded.transpose(0, 1), start, lengths=lengths)
         states = states.transpose(0, 1)  # (B, S, M)
