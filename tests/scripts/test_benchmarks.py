@@ -1,0 +1,46 @@
+"""The benchmarks run, at the smallest sizes, and write what they print."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+def _run(name: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / name), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(
+    "MT_CORPORA" not in os.environ,
+    reason="needs Multi30k: set MT_CORPORA to a folder that holds multi30k/train.en.gz and .de.gz",
+)
+def test_training(tmp_path: Path) -> None:
+    corpus, result = Path(os.environ["MT_CORPORA"], "multi30k"), tmp_path / "result.json"
+    small = ["--updates=2", "--repeats=1", "--sentences=2", "--threads=1"]
+    table = _run("benchmark_training", str(corpus), *small, f"--json={result}")
+    rows = json.loads(result.read_text(encoding="utf-8"))["rows"]
+    assert [row["name"] for row in rows] == [line[:34].strip() for line in table.splitlines()[1:6]]
+    assert all(0 < row["of_product_limit"] < 1 for row in rows)
+    assert all(row["slowest"] <= row["tokens_per_s"] <= row["fastest"] for row in rows)
+
+
+def test_translation(attention_run: Path, tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    small = ["--sentences=4", "--repeats=1", "--threads=1"]
+    table = _run("benchmark_translation", str(attention_run), *small, f"--json={result}")
+    rows = json.loads(result.read_text(encoding="utf-8"))
+    assert [row["beam_size"] for row in rows] == [1] * 4 + [5] * 4
+    assert all(row["seconds"] > 0 for row in rows)
+    assert "sentences of test" in table
