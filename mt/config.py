@@ -222,9 +222,12 @@ class TrainerConfig:
     max_steps: int | None = None  # optimizer updates; None: max_epochs alone decides
     batch_tokens: int = 2000  # padded tokens of the longer side, a batch
     accumulate: int = 1  # batches an update, weighted by their tokens
+    # Processes that share an update's batches out, a divisor of `accumulate`; None: the largest for
+    # which there are cores (or CUDA devices). Their number changes the speed, not what is learned.
+    processes: int | None = None
     precision: Precision = Precision.fp32
     device: Device = Device.auto
-    threads: int | None = None  # CPU threads; None: torch's own choice
+    threads: int | None = None  # CPU threads of a process; None: torch's own choice, or its share
     validate_every: int | None = None  # updates; None: once an epoch
     validation_beam_size: int = 1  # beam of the search that gives valid/bleu
     metric: Metric = Metric.bleu  # chooses the best checkpoint and stops early
@@ -238,7 +241,7 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_tokens", "accumulate", "validation_beam_size"):
             _require_positive(f"trainer.{name}", getattr(self, name))
-        for name in ("max_steps", "threads", "validate_every", "patience"):
+        for name in ("max_steps", "processes", "threads", "validate_every", "patience"):
             value = getattr(self, name)
             _require(
                 value is None or value > 0,
@@ -246,6 +249,13 @@ class TrainerConfig:
                 value,
                 "a number greater than 0, or null",
             )
+        _require(
+            self.processes is None or self.accumulate % self.processes == 0,
+            "trainer.processes",
+            self.processes,
+            f"a divisor of trainer.accumulate ({self.accumulate}), the batches of an update, which "
+            "the processes share out",
+        )
         _require_fraction("trainer.ema_decay", self.ema_decay)
         _require(self.keep >= 0, "trainer.keep", self.keep, "0 or more")
         _require(self.samples >= 0, "trainer.samples", self.samples, "0 or more")

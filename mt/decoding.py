@@ -85,6 +85,12 @@ class TeacherForced(NamedTuple):
     loss: float
     n_tokens: int
 
+    @classmethod
+    def of(cls, scores: Sequence[float], pairs: Sequence[Pair]) -> "TeacherForced":
+        """Sum up the log-probabilities that `score_ids` found for the pairs."""
+        n_tokens = sum(len(pair.tgt) + 1 for pair in pairs)
+        return cls(-sum(scores) / n_tokens, n_tokens)
+
     @property
     def perplexity(self) -> float:
         """Exponential of the loss; infinite where that is beyond a float."""
@@ -116,8 +122,7 @@ def teacher_forced_loss(
     model: Seq2Seq, pairs: Sequence[Pair], *, device: torch.device | str = "cpu"
 ) -> TeacherForced:
     """Compute the loss of given translations, each token predicted from the true ones before it."""
-    n_tokens = sum(len(pair.tgt) + 1 for pair in pairs)
-    return TeacherForced(-sum(score_ids(model, pairs, device=device)) / n_tokens, n_tokens)
+    return TeacherForced.of(score_ids(model, pairs, device=device), pairs)
 
 
 def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

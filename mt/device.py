@@ -1,5 +1,7 @@
 """Where to compute, and in which precision."""
 
+import os
+
 import torch
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -28,3 +30,10 @@ def select_device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise ValueError("device=cuda: there is no usable CUDA device here; take auto or cpu")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def available_cores() -> int:
+    """Return the number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

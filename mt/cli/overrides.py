@@ -12,6 +12,7 @@ RESUMABLE = (
     "trainer.max_epochs",
     "trainer.max_steps",
     "trainer.patience",
+    "trainer.processes",
     "trainer.threads",
     "trainer.device",
     "data.root",

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -18,6 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mt.cli.overrides import check_resume_overrides, checked_overrides
 from mt.config import Config, DataConfig
+
+if TYPE_CHECKING:
+    from mt.training.world import World
 
 # What imports torch, which takes a second, is imported where it is needed: --help and mistakes in
 # the command line do not wait for it.
@@ -60,35 +63,87 @@ def _compose_and_train(composed: DictConfig) -> None:
 
 
 def train_and_report(config: Config) -> None:
-    """Train, and end with the score and the commands to try next; exit 1 on a failure."""
-    from mt.checkpoint import RunDirectory
-    from mt.training.run import train
-    from mt.training.trainer import DivergenceError
+    """Train, and end with the score and the commands to try next; exit 1 on a failure.
+
+    On several processes if the configuration says so, or torchrun has started them.
+    """
+    from mt.training.launch import ProcessDiedError, launch, processes_to_launch
 
     try:
-        outcome = train(config)
-    except (ValueError, FileNotFoundError, FileExistsError, DivergenceError) as error:
+        n_processes = processes_to_launch(config.trainer)
+        if n_processes == 1:
+            _train_here(config)
+        elif status := launch(_train_here, config, n_processes):
+            raise SystemExit(status)
+    except ValueError as error:
+        _fail(str(error), code=1)
+    except ProcessDiedError as error:
+        _fail(f"{error}; the others were ended. {_going_on(config)}", code=1)
+
+
+def _train_here(config: Config) -> None:
+    """Train in this process, which may be one of several; the writer speaks for all of them."""
+    from mt.training.trainer import DivergenceError
+    from mt.training.world import World
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        with World.join() as world:
+            logging.getLogger("mt").setLevel(logging.INFO if world.is_writer else logging.WARNING)
+            try:
+                _train_and_print(config, world)
+            except DivergenceError as error:
+                if world.is_writer:
+                    _fail(str(error), code=1)
+    except (ValueError, FileNotFoundError, FileExistsError) as error:
         _fail(str(error), code=1)
     except RuntimeError as error:
-        if "out of memory" not in str(error):
+        if not (advice := _advice(error, config)):
             raise
-        _fail(
-            f"out of memory: lower trainer.batch_tokens (now {config.trainer.batch_tokens}) or "
-            f"data.max_length (now {config.data.max_length}); trainer.accumulate keeps the size of "
-            "an update",
-            code=1,
-        )
+        _fail(advice, code=1)
+
+
+def _train_and_print(config: Config, world: "World") -> None:
+    from mt.checkpoint import RunDirectory
+    from mt.training.run import train
+
+    try:
+        outcome = train(config, world)
     except KeyboardInterrupt:
-        _fail("stopped at once; what was saved before is kept", code=130)
+        if world.is_writer:
+            _fail("stopped at once; what was saved before is kept", code=130)
+        return
+    if not world.is_writer:
+        return
     run = shlex.quote(config.run)
     if outcome.reason == "interrupted":
-        print(
-            f"Stopped after update {outcome.step}; saved. Go on with:\n"
-            f"  mt-train run={run} resume=true"
-        )
+        print(f"Stopped after update {outcome.step}; saved. {_going_on(config)}")
         raise SystemExit(130)
     _print_best(RunDirectory(config.run).read_metrics())
     print(f"Evaluate:  mt-evaluate {run}\nTranslate: mt-translate {run}")
+
+
+def _advice(error: RuntimeError, config: Config) -> str | None:
+    """Say what to do about an error of torch that is not ours; None: it is."""
+    from torch.distributed import DistError
+
+    message = str(error)
+    if "out of memory" in message:
+        return (
+            f"out of memory: lower trainer.batch_tokens (now {config.trainer.batch_tokens}) or "
+            f"data.max_length (now {config.data.max_length}); trainer.accumulate keeps the size of "
+            "an update"
+        )
+    if "gloo" in message or isinstance(error, DistError):
+        return (
+            "the connection to another process of this training is lost "
+            f"({message.splitlines()[0]}): look for that process's own error. {_going_on(config)}"
+        )
+    return None
+
+
+def _going_on(config: Config) -> str:
+    return f"Go on with:\n  mt-train run={shlex.quote(config.run)} resume=true"
 
 
 def _print_best(events: list[dict[str, Any]]) -> None:

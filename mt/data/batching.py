@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -68,12 +69,24 @@ class Batch(NamedTuple):
             src=self.src.to(device), tgt_in=self.tgt_in.to(device), tgt_out=self.tgt_out.to(device)
         )
 
+    def silenced(self) -> Self:
+        """Make every target token padding: a batch of the same cost that teaches nothing."""
+        return self._replace(tgt_out=torch.full_like(self.tgt_out, PAD_ID))
+
 
 class _Ragged(NamedTuple):
     """Sequences of different lengths, end to end: `ids` (sum of lengths,), `lengths` (B,)."""
 
     ids: np.ndarray
     lengths: np.ndarray
+
+
+class _Rows(NamedTuple):
+    """The row numbers of a batch, and its place in the order of training."""
+
+    numbers: list[int]
+    epoch: int
+    position: int
 
 
 def collate(pairs: Sequence[Pair]) -> Batch:
@@ -95,7 +108,7 @@ def collate_sources(sources: Sequence[list[int]]) -> Sources:
 
 
 class BatchLoader:
-    """The batches of an epoch, with subword regularisation where it is wanted.
+    """The batches of an epoch, update by update, with subword regularisation where it is wanted.
 
     Args:
         encoded: The encoded training split.
@@ -103,6 +116,12 @@ class BatchLoader:
         tokenizers: Draw other segmentations of the text when `sample_nbest` is above 0.
         tokenizer_config: `sample_nbest` and `sample_alpha`.
         seed: With epoch and batch number it decides the draws, so that a resumed run repeats them.
+        accumulate: Batches of one update; the last update of an epoch may have fewer.
+        rank: The process whose share of every update this is, from 0.
+        size: How many processes share an update out.
+
+    Raises:
+        ValueError: `accumulate` batches do not go evenly into `size` shares.
     """
 
     def __init__(
@@ -113,26 +132,50 @@ class BatchLoader:
         tokenizers: TokenizerPair,
         tokenizer_config: TokenizerConfig,
         seed: int,
+        accumulate: int = 1,
+        rank: int = 0,
+        size: int = 1,
     ) -> None:
+        if accumulate % size != 0:
+            raise ValueError(
+                f"trainer.accumulate={accumulate} batches an update cannot be shared out evenly "
+                f"among {size} processes: accepted is a multiple of {size}"
+            )
         self.sampler = sampler
         self._table = encoded.dataset.with_format("arrow")
         self._tokenizers = tokenizers
         self._config = tokenizer_config
         self._seed = seed
+        self._accumulate, self._rank, self._size = accumulate, rank, size
 
     def __len__(self) -> int:
-        """Return the number of batches in the current epoch."""
-        return len(self.sampler)
+        """Return the number of updates in the current epoch."""
+        return math.ceil(len(self.sampler) / self._accumulate)
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Yield what is left of the current epoch."""
+    def __iter__(self) -> Iterator[list[Batch]]:
+        """Yield this process's batches of each update that is left of the current epoch.
+
+        Every process yields as often as the others, and every time at least one batch.
+        """
+        update: list[_Rows] = []
         for rows in self.sampler:
-            table = self._table[rows]
-            if self._config.sample_nbest == 0:
-                yield _batch(_ragged_column(table["src_ids"]), _ragged_column(table["tgt_ids"]))
-            else:
-                rng = np.random.default_rng([self._seed, self.sampler.epoch, self.sampler.position])
-                yield self._sampled(table["src"].to_pylist(), table["tgt"].to_pylist(), rng=rng)
+            update.append(_Rows(rows, self.sampler.epoch, self.sampler.position))
+            if len(update) == self._accumulate:
+                yield self._share(update)
+                update = []
+        if update:
+            yield self._share(update)
+
+    def _share(self, update: list[_Rows]) -> list[Batch]:
+        mine = update[self._rank :: self._size]
+        return [self._batch(rows) for rows in mine] or [self._batch(update[0]).silenced()]
+
+    def _batch(self, rows: _Rows) -> Batch:
+        table = self._table[rows.numbers]
+        if self._config.sample_nbest == 0:
+            return _batch(_ragged_column(table["src_ids"]), _ragged_column(table["tgt_ids"]))
+        rng = np.random.default_rng([self._seed, rows.epoch, rows.position])
+        return self._sampled(table["src"].to_pylist(), table["tgt"].to_pylist(), rng=rng)
 
     def _sampled(self, src: list[str], tgt: list[str], *, rng: np.random.Generator) -> Batch:
         nbest, alpha = self._config.sample_nbest, self._config.sample_alpha

@@ -16,7 +16,8 @@ class SequenceLoss(NamedTuple):
     """The loss of a batch, in nats.
 
     Attributes:
-        loss: Mean over real target tokens, label smoothing included; what is minimised.
+        loss: Mean over real target tokens, label smoothing included; what is minimised. 0, with
+            gradients of 0, where no token is real.
         nll: Sum over real target tokens, without smoothing and without gradient; what perplexity
             is made of.
         n_tokens: The number of real target tokens.
@@ -103,4 +104,4 @@ def sequence_loss(
         loss, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
             x, weight, bias, tgt_out[real], label_smoothing
         )
-    return SequenceLoss(loss / n_tokens, nll, n_tokens)
+    return SequenceLoss(loss / max(n_tokens, 1), nll, n_tokens)

@@ -1,18 +1,25 @@
 """Ctrl-C as a request that the training loop answers when its update is done."""
 
 import logging
+import os
 import signal
+import time
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+SAME_REQUEST = 1.0
+"""Seconds in which a second signal is the first once more: torchrun and batch systems pass on what
+the process has had from its terminal or its node."""
 
 _log = logging.getLogger(__name__)
 
 
 class Interrupt:
-    """While open, the first SIGINT or SIGTERM sets `requested`; a second one acts as usual."""
+    """While open, the first SIGINT or SIGTERM sets `requested`; a later one acts as usual."""
 
     def __init__(self) -> None:
         self.requested = False
+        self._since = 0.0
         self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -31,9 +38,13 @@ class Interrupt:
         self._restore()
 
     def _request(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-        self._restore()
-        _log.info("stopping after this update (once more to stop at once, without saving)")
+        now = time.monotonic()
+        if not self.requested:
+            self.requested, self._since = True, now
+            _log.info("stopping after this update (once more to stop at once, without saving)")
+        elif now - self._since >= SAME_REQUEST:
+            self._restore()
+            os.kill(os.getpid(), number)
 
     def _restore(self) -> None:
         for number, handler in self._handlers.items():

@@ -1,6 +1,7 @@
 """One training run from its configuration: data, tokenizers, model, trainer."""
 
 import logging
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -11,11 +12,12 @@ from mt.data.batching import BatchLoader, BatchSampler, Pair
 from mt.data.corpus import load_split
 from mt.data.encoding import EncodedSplit, encode_split
 from mt.data.tokenizer import TokenizerPair, train_tokenizers
-from mt.device import select_device
+from mt.device import available_cores, select_device
 from mt.models.seq2seq import build_model
 from mt.training.progress import Outcome
 from mt.training.trainer import Trainer
 from mt.training.validation import Validator
+from mt.training.world import World
 
 _log = logging.getLogger(__name__)
 
@@ -27,37 +29,69 @@ class Splits(NamedTuple):
     valid: EncodedSplit
 
 
-def train(config: Config) -> Outcome:
+def train(config: Config, world: World | None = None) -> Outcome:
     """Train as configured, in a new run directory or, with `resume`, on from where one stopped.
+
+    Args:
+        config: The whole configuration.
+        world: The processes that do so together; None: this one alone.
 
     Raises:
         ValueError, FileNotFoundError, FileExistsError: What the user can mend; the message says
             how.
-        TrainingDiverged: The loss is not finite.
+        DivergenceError: The loss is not finite.
     """
-    device = select_device(config.trainer.device.name)
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
-    torch.manual_seed(config.seed)
-    run = RunDirectory.open(config.run) if config.resume else RunDirectory.new(config.run)
-    raw = load_split(config.data, "train")
-    if config.resume:
-        tokenizers = run.load_tokenizers()
-    else:
-        tokenizers = train_tokenizers(raw["src"], raw["tgt"], config.tokenizer)
-    splits = Splits(
-        encode_split(raw, tokenizers, max_length=config.data.max_length),
-        encode_split(load_split(config.data, "valid"), tokenizers, max_length=None),
+    world = world or World()
+    device = _place(config, world)
+    run = _open_run(config, world)
+    with world.one_a_machine_first():
+        raw = load_split(config.data, "train")
+    tokenizers = world.broadcast(
+        _tokenizers(config, run, raw["src"], raw["tgt"]) if world.is_writer else None
     )
-    trainer = _build_trainer(config, run, tokenizers, splits, device)
+    with world.one_a_machine_first():
+        splits = Splits(
+            encode_split(raw, tokenizers, max_length=config.data.max_length),
+            encode_split(load_split(config.data, "valid"), tokenizers, max_length=None),
+        )
+    torch.manual_seed(config.seed)
+    trainer = _build_trainer(config, run, tokenizers, splits, device, world)
     _report(config, trainer, splits, device)
     if config.resume:
         trainer.resume()
         _log.info("going on after update %d", trainer.progress.step)
-    else:  # only now, so that a mistake leaves nothing behind
+    elif world.is_writer:  # only now, so that a mistake leaves nothing behind
         run.create(config)
         tokenizers.save(run.path)
     return trainer.fit()
+
+
+def _place(config: Config, world: World) -> torch.device:
+    """Choose device and threads, so that the processes of one machine share it."""
+    device = select_device(config.trainer.device.name)
+    if device.type == "cuda" and world.size > 1:
+        device = torch.device("cuda", world.local_rank)
+        torch.cuda.set_device(device)
+    threads = config.trainer.threads
+    if threads is None and world.size > 1:
+        threads = max(1, available_cores() // world.local_size)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return device
+
+
+def _open_run(config: Config, world: World) -> RunDirectory:
+    if config.resume:
+        return RunDirectory.open(config.run)
+    return RunDirectory.new(config.run) if world.is_writer else RunDirectory(config.run)
+
+
+def _tokenizers(
+    config: Config, run: RunDirectory, src: Iterable[str], tgt: Iterable[str]
+) -> TokenizerPair:
+    if config.resume:
+        return run.load_tokenizers()
+    return train_tokenizers(src, tgt, config.tokenizer)
 
 
 def _build_trainer(
@@ -66,6 +100,7 @@ def _build_trainer(
     tokenizers: TokenizerPair,
     splits: Splits,
     device: torch.device,
+    world: World,
 ) -> Trainer:
     model = build_model(
         config.model,
@@ -84,7 +119,16 @@ def _build_trainer(
         tokenizers=tokenizers,
         tokenizer_config=config.tokenizer,
         seed=config.seed,
+        accumulate=config.trainer.accumulate,
+        rank=world.rank,
+        size=world.size,
     )
+    places = world.gather([sampler.state_dict()["check"]])
+    if len(set(places)) > 1:
+        raise ValueError(
+            "the processes do not see the same training data: give all machines the same files "
+            "(data.root, or the public home)"
+        )
     valid = splits.valid.dataset
     validator = Validator(
         [Pair(*ids) for ids in zip(valid["src_ids"], valid["tgt_ids"], strict=True)],
@@ -94,6 +138,7 @@ def _build_trainer(
         search=config.search,
         beam_size=config.trainer.validation_beam_size,
         device=device,
+        world=world,
     )
     return Trainer(
         config,
@@ -103,16 +148,17 @@ def _build_trainer(
         validator=validator,
         tokenizers=tokenizers,
         device=device,
+        world=world,
     )
 
 
 def _report(config: Config, trainer: Trainer, splits: Splits, device: torch.device) -> None:
     data, train, model = config.data, splits.train, trainer.model
-    where = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{torch.get_num_threads()} threads"
-    )
+    where = f"threads: {torch.get_num_threads()}"
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
+    if trainer.world.size > 1:
+        where = f"processes: {trainer.world.size}, {where} each"
     _log.info("device      %s (%s), %s", device.type, where, config.trainer.precision.name)
     _log.info(
         "data        %s %s-%s: %s training pairs, %s validation pairs",

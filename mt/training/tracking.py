@@ -23,6 +23,23 @@ LINE_EVERY = 30.0  # seconds between two progress lines where there is no termin
 _log = logging.getLogger(__name__)
 
 
+class Silence:
+    """What a process has in place of a `Tracker` when another one writes."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def event(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def progress(self, step: int, *, loss: float, tokens_per_s: float) -> None:
+        """Do nothing."""
+
+
 class Tracker:
     """Record the events of one run; a resumed run goes on in the same files.
 

@@ -4,7 +4,9 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
+import numpy as np
 import torch
 
 from mt.checkpoint import RunDirectory
@@ -19,8 +21,9 @@ from mt.training.keeper import CheckpointKeeper
 from mt.training.optim import ExponentialMovingAverage, Schedule, build_optimizer
 from mt.training.progress import Outcome, Progress
 from mt.training.samples import show_samples
-from mt.training.tracking import Tracker
+from mt.training.tracking import Silence, Tracker
 from mt.training.validation import Validation, Validator
+from mt.training.world import World
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +33,12 @@ class DivergenceError(RuntimeError):
 
 
 class Trainer:
-    """Train a model: updates, validation, checkpoints, early stopping, exact resumption."""
+    """Train a model: updates, validation, checkpoints, early stopping, exact resumption.
+
+    All processes of a world run it alike, each on its share of the batches; what is random in a
+    batch depends on the seed and the batch's number alone. So the number of processes changes
+    nothing but the order in which gradients are summed.
+    """
 
     def __init__(
         self,
@@ -42,9 +50,12 @@ class Trainer:
         validator: Validator,
         tokenizers: TokenizerPair,
         device: torch.device,
+        world: World,
     ) -> None:
         self.config = config
         self.model = model
+        self.replica = world.replicate(model)
+        self.world = world
         self.run = run
         self.loader = loader
         self.validator = validator
@@ -52,8 +63,7 @@ class Trainer:
         self.device = device
         self.progress = Progress()
         self.keeper = CheckpointKeeper(run, config.trainer)
-        steps_per_epoch = max(1, math.ceil(len(loader.sampler) / config.trainer.accumulate))
-        total = config.trainer.max_epochs * steps_per_epoch
+        total = config.trainer.max_epochs * len(loader)
         self.total_steps = min(total, config.trainer.max_steps or total)
         self.optimizer = build_optimizer(model.parameters(), config.optim)
         self.schedule = Schedule(config.optim, total_steps=self.total_steps)
@@ -69,7 +79,7 @@ class Trainer:
         reason = "finished"
         with (
             Interrupt() as interrupt,
-            Tracker(self.run, step=self.progress.step, total_steps=self.total_steps) as tracker,
+            self._open_tracker() as tracker,
         ):
             self._record_start(tracker)
             for batches in self._updates():
@@ -79,7 +89,7 @@ class Trainer:
                     if self._ran_out_of_patience():
                         reason = "early stop"
                         break
-                if interrupt.requested:
+                if self.world.any(interrupt.requested):
                     reason = "interrupted"
                     break
             if reason == "interrupted":
@@ -89,6 +99,7 @@ class Trainer:
             outcome = self._outcome(reason)
             parameters = {"parameters": self.model.n_parameters}
             tracker.event("end", self.progress.step, outcome._asdict() | parameters)
+        self.world.wait()  # until the writer has written
         return outcome
 
     def resume(self) -> None:
@@ -98,7 +109,7 @@ class Trainer:
             FileNotFoundError: Nothing has been saved yet.
             ValueError: Neither the last checkpoint nor the one before can be read.
         """
-        saved = self.keeper.load_last()
+        saved = self.world.broadcast(self.keeper.load_last() if self.world.is_writer else None)
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
@@ -106,44 +117,36 @@ class Trainer:
         self.progress = Progress(**saved["progress"])
         if self.ema is not None:
             self.ema.average = [average.to(self.device) for average in saved["ema"]]
-        torch.set_rng_state(saved["rng"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(saved["cuda_rng"], self.device)
+        if saved["processes"] != self.world.size:
+            _log.warning(
+                "saved by %d processes and resumed by %d: the batches and what is random in them "
+                "stay the same, but sums are rounded otherwise",
+                saved["processes"],
+                self.world.size,
+            )
+
+    def _open_tracker(self) -> Tracker | Silence:
+        if not self.world.is_writer:
+            return Silence()
+        return Tracker(self.run, step=self.progress.step, total_steps=self.total_steps)
 
     def _updates(self) -> Iterator[list[Batch]]:
-        """Yield the batches of each update, across epochs; the rest of an epoch is one too."""
-        accumulate = self.config.trainer.accumulate
+        """Yield this process's batches of each update, across epochs."""
         sampler = self.loader.sampler
-        while (
-            sampler.epoch < self.config.trainer.max_epochs and self.progress.step < self.total_steps
-        ):
-            group: list[Batch] = []
-            for batch in self.loader:
-                group.append(batch)
-                if len(group) == accumulate:
-                    yield group
-                    group = []
-                    if self.progress.step >= self.total_steps:
-                        return
-            if group:
-                yield group
+        while sampler.epoch < self.config.trainer.max_epochs:
+            for batches in self.loader:
+                if self.progress.step >= self.total_steps:
+                    return
+                yield batches
 
-    def _update(self, batches: list[Batch], tracker: Tracker) -> None:
-        """Do one optimizer update from one or more batches, weighted by their target tokens."""
+    def _update(self, batches: list[Batch], tracker: Tracker | Silence) -> None:
+        """Do one optimizer update from the batches of all processes, weighted by their tokens."""
         started = time.perf_counter()
-        self.model.train()
         step, lr = self.progress.step, self.schedule.lr(self.progress.step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = lr
-        n_tokens = sum(batch.n_tokens for batch in batches)
-        loss = nll = 0.0
-        self.optimizer.zero_grad()
-        for batch in batches:
-            result = self._forward(batch.to(self.device))
-            share = result.n_tokens / n_tokens
-            (result.loss * share).backward()  # type: ignore[no-untyped-call]
-            loss += float(result.loss.detach()) * share
-            nll += float(result.nll) / n_tokens
+        n_tokens = int(self.world.sum(sum(batch.n_tokens for batch in batches))[0])
+        loss, nll = self.world.sum(*self._backward(batches, n_tokens))
         norm = float(
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)
         )
@@ -159,10 +162,37 @@ class Trainer:
         values = {"loss": loss, "nll": nll, "grad_norm": norm, "lr": lr}
         self._record_update(tracker, values, tokens_per_s=n_tokens / seconds)
 
+    def _backward(self, batches: list[Batch], n_tokens: int) -> tuple[float, float]:
+        """Leave the gradient of the mean loss over the update's `n_tokens`, of all processes.
+
+        Returns:
+            What this process's batches add to the mean loss, and to the mean without smoothing.
+        """
+        self.model.train()
+        self.optimizer.zero_grad()
+        loss = nll = 0.0
+        for number, batch in enumerate(batches):
+            self._seed_batch(number)
+            is_last = number == len(batches) - 1
+            with nullcontext() if is_last else self.world.without_exchange(self.replica):
+                result = self._forward(batch.to(self.device))
+                share = result.n_tokens / n_tokens
+                # The exchange takes the mean over the processes, and the sum is wanted.
+                (result.loss * share * self.world.size).backward()  # type: ignore[no-untyped-call]
+            loss += float(result.loss.detach()) * share
+            nll += float(result.nll) / n_tokens
+        return loss, nll
+
+    def _seed_batch(self, number: int) -> None:
+        """Seed what is random in this process's batch, by its number among all of the update."""
+        place = number * self.world.size + self.world.rank
+        seed = np.random.SeedSequence([self.config.seed, self.progress.step, place])
+        torch.manual_seed(int(seed.generate_state(1)[0]))
+
     def _forward(self, batch: Batch) -> SequenceLoss:
         bf16 = self.config.trainer.precision is Precision.bf16
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            features, _ = self.model(batch.src, batch.src_lengths, batch.tgt_in)
+            features, _ = self.replica(batch.src, batch.src_lengths, batch.tgt_in)
             return sequence_loss(
                 features,
                 self.model.output_layer,
@@ -189,7 +219,7 @@ class Trainer:
         sampler = self.loader.sampler
         return sampler.position in (0, len(sampler))  # the epoch is over
 
-    def _validate(self, tracker: Tracker) -> None:
+    def _validate(self, tracker: Tracker | Silence) -> None:
         """Judge the model, or its moving average, and save what the verdict asks for."""
         if self.ema is not None:
             self.ema.swap(self.model)
@@ -201,9 +231,10 @@ class Trainer:
         self.progress.waited = 0 if best else self.progress.waited + 1
         if best:
             self.progress.best_value, self.progress.best_step = value, self.progress.step
-        self.keeper.save_judged(
-            self.model.state_dict(), step=self.progress.step, value=value, best=best
-        )
+        if self.world.is_writer:
+            self.keeper.save_judged(
+                self.model.state_dict(), step=self.progress.step, value=value, best=best
+            )
         self._record_validation(validation, tracker)
         if self.ema is not None:
             self.ema.swap(self.model)
@@ -220,27 +251,28 @@ class Trainer:
 
     def _save_last(self) -> None:
         """Save all that the next update depends on."""
-        state = {
-            "model": self.model.state_dict(),
-            "step": self.progress.step,
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "sampler": self.loader.sampler.state_dict(),
-            "progress": vars(self.progress),
-            "ema": self.ema.average if self.ema is not None else [],
-            "rng": torch.get_rng_state(),
-        }
-        if self.device.type == "cuda":
-            state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
-        self.keeper.save_last(state)
+        if not self.world.is_writer:
+            return
+        self.keeper.save_last(
+            {
+                "model": self.model.state_dict(),
+                "step": self.progress.step,
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "sampler": self.loader.sampler.state_dict(),
+                "progress": vars(self.progress),
+                "ema": self.ema.average if self.ema is not None else [],
+                "processes": self.world.size,
+            }
+        )
 
-    def _finish(self, tracker: Tracker) -> None:
+    def _finish(self, tracker: Tracker | Silence) -> None:
         if self.progress.validated != self.progress.step:
             self._validate(tracker)
-        if self.config.trainer.average:
+        if self.config.trainer.average and self.world.is_writer:
             self.keeper.write_average(self.progress.step)
 
-    def _record_start(self, tracker: Tracker) -> None:
+    def _record_start(self, tracker: Tracker | Silence) -> None:
         tracker.event(
             "start",
             self.progress.step,
@@ -248,7 +280,7 @@ class Trainer:
         )
 
     def _record_update(
-        self, tracker: Tracker, values: dict[str, float], *, tokens_per_s: float
+        self, tracker: Tracker | Silence, values: dict[str, float], *, tokens_per_s: float
     ) -> None:
         progress = self.progress
         place = {"epoch": self.loader.sampler.epoch, "seconds": progress.seconds}
@@ -259,7 +291,7 @@ class Trainer:
             tokens_per_s=progress.tokens / progress.seconds,
         )
 
-    def _record_validation(self, validation: Validation, tracker: Tracker) -> None:
+    def _record_validation(self, validation: Validation, tracker: Tracker | Silence) -> None:
         step = self.progress.step
         values = {
             "loss": validation.teacher_forced.loss,
@@ -279,14 +311,15 @@ class Trainer:
             validation.bleu.value,
             marker,
         )
-        show_samples(
-            tracker,
-            validation,
-            self.validator,
-            source_tokenizer=self.tokenizers.src,
-            n_samples=self.config.trainer.samples,
-            step=step,
-        )
+        if isinstance(tracker, Tracker):
+            show_samples(
+                tracker,
+                validation,
+                self.validator,
+                source_tokenizer=self.tokenizers.src,
+                n_samples=self.config.trainer.samples,
+                step=step,
+            )
 
     def _outcome(self, reason: str) -> Outcome:
         progress = self.progress

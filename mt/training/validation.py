@@ -10,10 +10,11 @@ from mt.choices import Metric
 from mt.config import SearchConfig
 from mt.data.batching import Pair
 from mt.data.tokenizer import Tokenizer
-from mt.decoding import TeacherForced, search_ids, teacher_forced_loss
+from mt.decoding import TeacherForced, score_ids, search_ids
 from mt.metrics import Score, bleu
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
+from mt.training.world import World
 
 
 class Validation(NamedTuple):
@@ -43,7 +44,7 @@ class Validation(NamedTuple):
 
 
 class Validator:
-    """Hold a validation set and judge models on it."""
+    """Hold a validation set, and judge models on it together with the other processes."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Validator:
         search: SearchConfig,
         beam_size: int,
         device: torch.device,
+        world: World,
     ) -> None:
         self.pairs = pairs
         self.references = references
@@ -62,12 +64,17 @@ class Validator:
         self.tokenizer = tokenizer
         self.search = dataclasses.replace(search, beam_size=beam_size)
         self.device = device
+        self.world = world
 
     def __call__(self, model: Seq2Seq) -> Validation:
-        """Judge a model, which is left in evaluation mode."""
+        """Judge a model, which is left in evaluation mode; all processes find the same."""
         model.eval()
-        forced = teacher_forced_loss(model, self.pairs, device=self.device)
-        found = search_ids(model, [p.src for p in self.pairs], self.search, device=self.device)
+        share = self.world.deal(self.pairs)
+        scores = self.world.gather(score_ids(model, share, device=self.device))
+        forced = TeacherForced.of(scores, self.pairs)
+        found = self.world.gather(
+            search_ids(model, [pair.src for pair in share], self.search, device=self.device)
+        )
         hypotheses = [answers[0] for answers in found]
         translations = [self.tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]
         references = [[reference] for reference in self.references]

@@ -1,7 +1,7 @@
 """Batches: shapes, padding, special symbols, and the loader that makes them."""
 
 from collections.abc import Callable
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,10 @@ def loader(encoded: EncodedSplit, tokenizers: TokenizerPair, *, nbest: int = 0) 
     sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=300, seed=1)
     config = TokenizerConfig(sample_nbest=nbest, sample_alpha=0.1)
     return BatchLoader(encoded, sampler, tokenizers=tokenizers, tokenizer_config=config, seed=1)
+
+
+def batches_of(loader: BatchLoader) -> list[Batch]:
+    return list(chain.from_iterable(loader))
 
 
 def same(one: list[Batch], two: list[Batch]) -> bool:
@@ -88,7 +92,7 @@ def test_loader_gives_the_rows_of_the_sampler(
     batches = loader(encoded, tokenizers)
     rows = loader(encoded, tokenizers).sampler
     n_batches = len(batches)
-    loaded = list(batches)
+    loaded = batches_of(batches)
     assert len(loaded) == n_batches == len(rows)
     expected = [
         collate([Pair(r["src_ids"], r["tgt_ids"]) for r in map(encoded.dataset.__getitem__, batch)])
@@ -101,8 +105,8 @@ def test_loader_gives_the_rows_of_the_sampler(
 def test_sampling_changes_the_pieces_but_not_the_text(
     encoded: EncodedSplit, tokenizers: TokenizerPair
 ) -> None:
-    plain = list(loader(encoded, tokenizers))
-    sampled = list(loader(encoded, tokenizers, nbest=8))
+    plain = batches_of(loader(encoded, tokenizers))
+    sampled = batches_of(loader(encoded, tokenizers, nbest=8))
     assert not same(plain, sampled)
     for one, other in zip(plain, sampled, strict=True):
         for field in ("src", "tgt_out"):
@@ -113,7 +117,7 @@ def test_sampling_changes_the_pieces_but_not_the_text(
 
 def test_sampling_differs_between_epochs(encoded: EncodedSplit, tokenizers: TokenizerPair) -> None:
     batches = loader(encoded, tokenizers, nbest=8)
-    tokens = [sum(batch.n_tokens for batch in batches) for _ in range(3)]
+    tokens = [sum(batch.n_tokens for batch in batches_of(batches)) for _ in range(3)]
     assert len(set(tokens)) > 1
 
 
@@ -127,7 +131,7 @@ def test_sampling_differs_between_batches(
     sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=1, seed=1)
     options = TokenizerConfig(sample_nbest=8, sample_alpha=0.1)
     batches = BatchLoader(encoded, sampler, tokenizers=tokenizers, tokenizer_config=options, seed=1)
-    assert len({tuple(batch.src[0].tolist()) for batch in batches}) > 1
+    assert len({tuple(batch.src[0].tolist()) for batch in batches_of(batches)}) > 1
 
 
 @pytest.mark.parametrize("nbest", [0, 8])
@@ -136,13 +140,69 @@ def test_resumed_loader_equals_uninterrupted(
     encoded: EncodedSplit, tokenizers: TokenizerPair, nbest: int, stop: int
 ) -> None:
     whole = loader(encoded, tokenizers, nbest=nbest)
-    expected = [*whole, *whole]
+    expected = batches_of(whole) + batches_of(whole)
     interrupted = loader(encoded, tokenizers, nbest=nbest)
-    done = list(islice(interrupted, stop))
+    done = list(chain.from_iterable(islice(interrupted, stop)))
     resumed = loader(encoded, tokenizers, nbest=nbest)
     resumed.sampler.load_state_dict(interrupted.sampler.state_dict())
-    done += [*resumed, *resumed]
+    done += batches_of(resumed) + batches_of(resumed)
     assert same(done, expected)
+
+
+def shares(encoded: EncodedSplit, tokenizers: TokenizerPair, size: int) -> list[list[list[Batch]]]:
+    """Return the updates of an epoch as each of `size` processes gets them."""
+    loaders = []
+    for rank in range(size):
+        sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=300, seed=1)
+        loaders.append(
+            BatchLoader(
+                encoded, sampler, tokenizers=tokenizers, tokenizer_config=TokenizerConfig(),
+                seed=1, accumulate=6, rank=rank, size=size,
+            )
+        )  # fmt: skip
+    return [list(loader) for loader in loaders]
+
+
+@pytest.mark.parametrize("size", [2, 3, 6])
+def test_processes_share_every_update_out(
+    encoded: EncodedSplit, tokenizers: TokenizerPair, size: int
+) -> None:
+    [whole] = shares(encoded, tokenizers, 1)
+    dealt = shares(encoded, tokenizers, size)
+    assert {len(updates) for updates in dealt} == {len(whole)}
+    for number, update in enumerate(whole):
+        together = [updates[number] for updates in dealt]
+        assert all(together)  # no process stands aside, which would leave the others waiting
+        real = [batch for batches in together for batch in batches if batch.n_tokens > 0]
+        assert sorted(batch.tgt_out.tolist() for batch in real) == sorted(
+            batch.tgt_out.tolist() for batch in update
+        )
+        for rank, batches in enumerate(together):
+            if rank < len(update):
+                assert same(batches, update[rank::size])
+
+
+def test_a_process_without_a_batch_gets_one_that_teaches_nothing(
+    encoded: EncodedSplit, tokenizers: TokenizerPair
+) -> None:
+    last = [updates[-1] for updates in shares(encoded, tokenizers, 6)]
+    idle = [batches for batches in last if batches[0].n_tokens == 0]
+    assert idle, "choose another budget: every process has a batch in the last update"
+    for [batch] in idle:
+        assert torch.equal(batch.src, last[0][0].src)
+        assert not batch.tgt_out.any()
+
+
+def test_uneven_shares_are_refused(encoded: EncodedSplit, tokenizers: TokenizerPair) -> None:
+    sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=300, seed=1)
+    with pytest.raises(
+        ValueError,
+        match=r"trainer\.accumulate=3 batches .* 2 processes: accepted is a multiple of 2",
+    ):
+        BatchLoader(
+            encoded, sampler, tokenizers=tokenizers, tokenizer_config=TokenizerConfig(), seed=1,
+            accumulate=3, size=2,
+        )  # fmt: skip
 
 
 def test_order_of_rows_does_not_touch_numpy_global_state(

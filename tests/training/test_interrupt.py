@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mt.training import interrupt as interrupt_module
 from mt.training.interrupt import Interrupt
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -40,11 +41,24 @@ def test_the_first_signal_is_a_request(number: int, caplog: pytest.LogCaptureFix
 
 @pytest.mark.parametrize("first", SIGNALS)
 @pytest.mark.parametrize("second", SIGNALS)
-def test_the_second_signal_acts_as_usual(first: int, second: int) -> None:
+def test_a_later_signal_acts_as_usual(
+    first: int, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interrupt_module, "SAME_REQUEST", 0.0)
     with Interrupt() as interrupt:
         os.kill(os.getpid(), first)
         with pytest.raises(_StoppedError):
             os.kill(os.getpid(), second)
+        assert interrupt.requested
+
+
+@pytest.mark.parametrize("first", SIGNALS)
+@pytest.mark.parametrize("second", SIGNALS)
+def test_a_signal_that_comes_twice_at_once_is_one_request(first: int, second: int) -> None:
+    """From a terminal torchrun's processes get Ctrl-C, and then SIGTERM from torchrun."""
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), first)
+        os.kill(os.getpid(), second)
         assert interrupt.requested
 
 

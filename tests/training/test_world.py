@@ -1,0 +1,123 @@
+"""The processes of a training: what they tell each other, alone and together."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.distributed import TCPStore
+from torch.multiprocessing.spawn import start_processes
+
+from mt.choices import Device
+from mt.config import TrainerConfig
+from mt.training import launch as launch_module
+from mt.training.launch import processes_to_launch
+from mt.training.world import World
+
+
+def in_world(rank: int, check: Callable[[World], None], size: int, port: int) -> None:
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank),
+        "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }  # fmt: skip
+    with World.join() as world:
+        check(world)
+
+
+def check_everything(world: World) -> None:
+    assert (world.rank, world.size) == (int(os.environ["RANK"]), 3)
+    assert world.is_writer == (world.rank == 0)
+    assert world.sum(world.rank, 0.1) == [3.0, pytest.approx(0.3, rel=1e-15)]
+    assert world.any(world.rank == 2) and not world.any(False)
+    for count in (0, 1, 2, 3, 7):
+        items = [f"item {number}" for number in range(count)]
+        assert world.gather(world.deal(items)) == items
+    assert world.broadcast({"of": "the writer"} if world.is_writer else None) == {
+        "of": "the writer"
+    }
+    trace = Path(os.environ["TRACE"])
+    with world.one_a_machine_first():
+        assert trace.exists() != (world.rank == 0)
+        trace.touch()
+    model = torch.nn.Linear(2, 1, bias=False)
+    replica = world.replicate(model)
+    x = torch.tensor([[1.0, world.rank]])
+    with world.without_exchange(replica):
+        replica(x).sum().backward()
+    assert model.weight.grad.tolist() == [[1.0, world.rank]]  # its own
+    replica(x).sum().backward()
+    assert model.weight.grad.tolist() == [[2.0, 2.0]]  # the mean over all of both passes
+    world.wait()
+
+
+def test_three_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    start_processes(in_world, args=(check_everything, 3, store.port), nprocs=3)
+
+
+def test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with World.join() as world:
+        assert (world.rank, world.size, world.is_writer) == (0, 1, True)
+        assert world.sum(1, 2.5) == [1, 2.5]
+        assert world.any(True) and not world.any(False)
+        assert world.gather(world.deal([1, 2, 3])) == [1, 2, 3]
+        assert world.broadcast("value") == "value"
+        model = torch.nn.Linear(1, 1)
+        assert world.replicate(model) is model
+        with world.one_a_machine_first(), world.without_exchange(model):
+            world.wait()
+
+
+def chosen(monkeypatch: pytest.MonkeyPatch, cores: int, *, accumulate: int, **options: int) -> int:
+    monkeypatch.setattr(launch_module, "available_cores", lambda: cores)
+    config = TrainerConfig(accumulate=accumulate, device=Device.cpu, **options)
+    return processes_to_launch(config)
+
+
+@pytest.mark.parametrize(
+    ("cores", "accumulate", "expected"),
+    [(1, 4, 1), (2, 1, 1), (2, 2, 2), (2, 3, 1), (4, 6, 3), (8, 6, 6), (64, 6, 6)],
+)
+def test_the_number_of_processes_follows_from_cores_and_batches(
+    monkeypatch: pytest.MonkeyPatch, cores: int, accumulate: int, expected: int
+) -> None:
+    assert chosen(monkeypatch, cores, accumulate=accumulate) == expected
+
+
+def test_threads_take_cores_from_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(monkeypatch, 8, accumulate=8, threads=2) == 4
+    assert chosen(monkeypatch, 2, accumulate=8, threads=4) == 1
+
+
+def test_a_number_that_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chosen(monkeypatch, 2, accumulate=4, processes=4) == 4
+    assert chosen(monkeypatch, 2, accumulate=4, processes=1) == 1
+
+
+def test_batches_that_do_not_go_round_are_an_error() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"trainer\.processes=2: accepted is a divisor of trainer\.accumulate \(3\)",
+    ):
+        TrainerConfig(accumulate=3, processes=2)
+
+
+def test_under_torchrun_nothing_is_launched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert chosen(monkeypatch, 8, accumulate=4) == 1
+    assert chosen(monkeypatch, 8, accumulate=4, processes=4) == 1
+    with pytest.raises(ValueError, match=r"trainer\.processes=2, but torchrun started 4"):
+        chosen(monkeypatch, 8, accumulate=4, processes=2)
+
+
+def test_more_processes_than_cuda_devices_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch_module, "select_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert processes_to_launch(TrainerConfig(accumulate=4)) == 2
+    with pytest.raises(ValueError, match=r"trainer\.processes=4: accepted is up to 2"):
+        processes_to_launch(TrainerConfig(accumulate=4, processes=4))
