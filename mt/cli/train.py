@@ -67,7 +67,8 @@ def train_and_report(config: Config) -> None:
 
     On several processes if the configuration says so, or torchrun has started them.
     """
-    from mt.training.launch import ProcessDiedError, launch, processes_to_launch
+    from mt.training.launch import ProcessKilledError, launch, processes_to_launch
+    from mt.training.world import ConnectionLostError
 
     try:
         n_processes = processes_to_launch(config.trainer)
@@ -77,8 +78,14 @@ def train_and_report(config: Config) -> None:
             raise SystemExit(status)
     except ValueError as error:
         _fail(str(error), code=1)
-    except ProcessDiedError as error:
+    except ProcessKilledError as error:
         _fail(f"{error}; the others were ended. {_going_on(config)}", code=1)
+    except ConnectionLostError as error:
+        _fail(
+            f"the connection to another process of this training is lost ({error}): look for that "
+            f"process's own error. {_going_on(config)}",
+            code=1,
+        )
 
 
 def _train_here(config: Config) -> None:
@@ -98,9 +105,14 @@ def _train_here(config: Config) -> None:
     except (ValueError, FileNotFoundError, FileExistsError) as error:
         _fail(str(error), code=1)
     except RuntimeError as error:
-        if not (advice := _advice(error, config)):
+        if "out of memory" not in str(error):
             raise
-        _fail(advice, code=1)
+        _fail(
+            f"out of memory: lower trainer.batch_tokens (now {config.trainer.batch_tokens}) or "
+            f"data.max_length (now {config.data.max_length}); trainer.accumulate keeps the size of "
+            "an update",
+            code=1,
+        )
 
 
 def _train_and_print(config: Config, world: "World") -> None:
@@ -121,25 +133,6 @@ def _train_and_print(config: Config, world: "World") -> None:
         raise SystemExit(130)
     _print_best(RunDirectory(config.run).read_metrics())
     print(f"Evaluate:  mt-evaluate {run}\nTranslate: mt-translate {run}")
-
-
-def _advice(error: RuntimeError, config: Config) -> str | None:
-    """Say what to do about an error of torch that is not ours; None: it is."""
-    from torch.distributed import DistError
-
-    message = str(error)
-    if "out of memory" in message:
-        return (
-            f"out of memory: lower trainer.batch_tokens (now {config.trainer.batch_tokens}) or "
-            f"data.max_length (now {config.data.max_length}); trainer.accumulate keeps the size of "
-            "an update"
-        )
-    if "gloo" in message or isinstance(error, DistError):
-        return (
-            "the connection to another process of this training is lost "
-            f"({message.splitlines()[0]}): look for that process's own error. {_going_on(config)}"
-        )
-    return None
 
 
 def _going_on(config: Config) -> str:

@@ -1,27 +1,40 @@
 """Start the processes of a training on this machine, and end them together."""
 
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
-from torch.multiprocessing.spawn import ProcessExitedException, start_processes
+from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from mt.config import Config, TrainerConfig
 from mt.device import available_cores, select_device
-from mt.training.world import launched_size
+from mt.training.world import ConnectionLostError, launched_size
 
 # Memory in huge pages: the large buffers of an update then cost fewer page faults. The C library
 # reads it when a process starts.
 _HUGE_PAGES = "glibc.malloc.hugetlb=1"
 
 
-class ProcessDiedError(RuntimeError):
-    """A process of the training was killed."""
+# Exit status of a process that ended because another one had.
+_LOST = 75
+
+# Seconds in which the others end by themselves when one has.
+_GRACE = 5.0
+
+
+class ProcessKilledError(RuntimeError):
+    """A process of the training was killed by a signal."""
+
+
+class ProcessFailedError(RuntimeError):
+    """A process of the training met an error of ours; the message is its traceback."""
 
 
 def processes_to_launch(config: TrainerConfig) -> int:
@@ -56,8 +69,8 @@ def launch(work: Callable[[Config], None], config: Config, n_processes: int) -> 
     SIGINT and SIGTERM are passed on to them. If one ends with an error, the others are ended.
 
     Raises:
-        ProcessDiedError: A process was killed by a signal.
-        ProcessRaisedException: A process met an unexpected error; its traceback is the message.
+        ProcessKilledError: A process was killed by a signal.
+        ProcessFailedError: A process met an unexpected error; its traceback is the message.
     """
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     threads = config.trainer.threads or max(1, available_cores() // n_processes)
@@ -76,30 +89,34 @@ def launch(work: Callable[[Config], None], config: Config, n_processes: int) -> 
         )
     with _signals_passed_on(context):
         try:
-            while not context.join():
+            while not context.join(grace_period=_GRACE):
                 pass
-        except ProcessExitedException as error:
-            killed = _killed(context)
-            if killed is not None:
-                raise ProcessDiedError(killed) from None
-            return error.exit_code if error.exit_code >= 0 else 128 - error.exit_code
+        except ProcessException:
+            return _status_of_failure(context)
     return 0
 
 
 def _work(rank: int, work: Callable[[Config], None], config: Config) -> None:
     os.setpgid(0, 0)  # else a terminal's Ctrl-C would come twice: from it, and passed on
     os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
-    work(config)
+    try:
+        work(config)
+    except ConnectionLostError:  # to one whose own error the launching process tells
+        raise SystemExit(_LOST) from None
 
 
-def _killed(context: Any) -> str | None:
-    """Return which process died of a signal, other than those that were ended for its sake."""
-    for rank, process in enumerate(context.processes):
-        code = process.exitcode
-        if code < 0 and code != -signal.SIGTERM:
-            name = signal.Signals(-code).name
-            return f"process {rank + 1} of {len(context.processes)} was killed by {name}"
-    return None
+def _status_of_failure(context: Any) -> int:
+    """Return the exit status of the process that failed, not of those that ended for its sake."""
+    codes = [process.exitcode for process in context.processes]
+    failed = [rank for rank, code in enumerate(codes) if code not in (0, _LOST, -signal.SIGTERM)]
+    rank = failed[0] if failed else next(rank for rank, code in enumerate(codes) if code != 0)
+    code, traceback = codes[rank], Path(context.error_files[rank])
+    if traceback.is_file():
+        raise ProcessFailedError(str(pickle.loads(traceback.read_bytes())))
+    if code in (_LOST, -signal.SIGINT, -signal.SIGTERM) or code > 0:
+        return int(code) if code > 0 else 128 - int(code)
+    name = signal.Signals(-code).name
+    raise ProcessKilledError(f"process {rank + 1} of {len(codes)} was killed by {name}")
 
 
 @contextmanager

@@ -126,8 +126,8 @@ def _build_trainer(
     places = world.gather([sampler.state_dict()["check"]])
     if len(set(places)) > 1:
         raise ValueError(
-            "the processes do not see the same training data: give all machines the same files "
-            "(data.root, or the public home)"
+            "the processes do not see the same training data: give all machines the same files, "
+            "by data.root or from the public home"
         )
     valid = splits.valid.dataset
     validator = Validator(

@@ -23,6 +23,10 @@ T = TypeVar("T")
 _PATIENCE = timedelta(hours=3)
 
 
+class ConnectionLostError(RuntimeError):
+    """Another process of the training has ended."""
+
+
 class World:
     """The processes of one training, seen from one of them.
 
@@ -42,7 +46,11 @@ class World:
     @classmethod
     @contextmanager
     def join(cls) -> Iterator["World"]:
-        """Meet the other processes that `launch` or torchrun started; without them, be alone."""
+        """Meet the other processes that `launch` or torchrun started; without them, be alone.
+
+        Raises:
+            ConnectionLostError: Another process has ended.
+        """
         if launched_size() == 1:
             yield cls()
             return
@@ -55,6 +63,10 @@ class World:
                 local_rank=int(os.environ["LOCAL_RANK"]),
                 local_size=int(os.environ["LOCAL_WORLD_SIZE"]),
             )
+        except RuntimeError as error:
+            if isinstance(error, dist.DistError) or "gloo" in str(error):
+                raise ConnectionLostError(str(error).splitlines()[0]) from None
+            raise
         finally:
             dist.destroy_process_group()
 

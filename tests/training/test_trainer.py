@@ -19,6 +19,7 @@ from mt.models.loss import SequenceLoss
 from mt.training import trainer as trainer_module
 from mt.training.run import train
 from mt.training.trainer import DivergenceError, Trainer
+from mt.training.world import World
 
 
 def change(config: Config, run: Path | None = None, **trainer: Any) -> Config:
@@ -296,6 +297,15 @@ def test_no_pair_left_is_an_error_before_anything_is_built(config: Config) -> No
     data = dataclasses.replace(config.data, max_length=1)
     with pytest.raises(ValueError, match=r"none of 600 pairs is left: .*raise data\.max_length"):
         train(dataclasses.replace(config, data=data))
+    assert not Path(config.run).exists()
+
+
+def test_processes_with_other_data_are_found_out(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "gather", lambda self, share: [*share, "what another process has"])
+    with pytest.raises(ValueError, match=r"do not see the same training data: .* data\.root"):
+        train(config)
     assert not Path(config.run).exists()
 
 
