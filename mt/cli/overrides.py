@@ -42,7 +42,7 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
             checked.append(f"++{key}={value}" if name == key else argument)
         elif key in ("data.path", "data.home", "data.root") and "'" not in value:
             checked.append(f"{name}='{value}'" if "{" in value else argument)
-        elif key in options or key in groups or key.split(".")[0] == "hydra":
+        elif key in options or key in groups or key.startswith(("hydra.", "hydra/")):
             checked.append(argument)
         else:
             raise ValueError(_unknown(key, [*options, *groups]))

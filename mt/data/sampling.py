@@ -11,6 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# Rows of a batch come in multiples of this: products of fewer shapes, for which kernels are made
+# and kept, and which fill the tiles of the processor.
+_MULTIPLE = 8
+
 
 class _Plan(NamedTuple):
     """The order of one epoch: batch `i` is `rows[bounds[i, 0] : bounds[i, 1]]`."""
@@ -37,6 +41,8 @@ class BatchSampler:
         batch_tokens: The budget: rows times the longest side of the batch, with EOS or BOS. A pair
             that is longer makes a batch of its own.
         seed: Decides the order of all epochs.
+        together: So many batches of similar length follow each other: those of an update, which
+            processes then finish at about the same time.
         shuffle: Whether rows of one length, and then the batches, come in random order; otherwise
             from short to long.
 
@@ -51,6 +57,7 @@ class BatchSampler:
         *,
         batch_tokens: int,
         seed: int,
+        together: int = 1,
         shuffle: bool = True,
     ) -> None:
         if len(src_lengths) != len(tgt_lengths) or len(src_lengths) == 0:
@@ -63,8 +70,10 @@ class BatchSampler:
         self._lengths = np.maximum(src_lengths, tgt_lengths).astype(np.int32) + 1
         self._batch_tokens = batch_tokens
         self._seed = seed
+        self._together = together
         self._shuffle = shuffle
-        digest = hashlib.blake2b(repr((batch_tokens, shuffle)).encode(), digest_size=16)
+        options = repr((batch_tokens, together, shuffle))
+        digest = hashlib.blake2b(options.encode(), digest_size=16)
         for lengths in (src_lengths, tgt_lengths):
             digest.update(np.asarray(lengths, dtype=np.int32).tobytes())
         self._check = digest.hexdigest()
@@ -128,7 +137,14 @@ class BatchSampler:
         )  # below 1: mixes equal lengths only
         rows = np.argsort(self._lengths + noise)
         bounds = self._cut(self._lengths[rows])
-        return _Plan(self.epoch, rows, rng.permutation(bounds))
+        return _Plan(self.epoch, rows, self._mix(bounds, rng))
+
+    def _mix(self, bounds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Bring batches into random order, `together` neighbours at a time, the rest at the end."""
+        n_rest = len(bounds) % self._together
+        rest = rng.choice(len(bounds), n_rest, replace=False)
+        groups = np.delete(bounds, rest, axis=0).reshape(-1, self._together, 2)
+        return np.concatenate([rng.permutation(groups).reshape(-1, 2), bounds[rest]])
 
     def _cut(self, lengths: np.ndarray) -> np.ndarray:
         """Cut rows, sorted by length, into consecutive batches within the budget: (batches, 2)."""
@@ -139,6 +155,8 @@ class BatchSampler:
             longest = lengths[start : start + most].astype(np.int64)
             costs = longest * np.arange(1, len(longest) + 1)
             size = max(1, int(np.searchsorted(costs, self._batch_tokens, side="right")))
+            if size > _MULTIPLE:
+                size -= size % _MULTIPLE
             bounds.append((start, start + size))
             start += size
         return np.array(bounds, dtype=np.int64)

@@ -1,6 +1,7 @@
 """One training run from its configuration: data, tokenizers, model, trainer."""
 
 import logging
+import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ from mt.training.progress import Outcome
 from mt.training.trainer import Trainer
 from mt.training.validation import Validator
 from mt.training.world import World
+
+# So many kernels for products of different shapes are kept; torch's own 1,024 take 300 MB.
+_KERNELS = "100"
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +72,7 @@ def train(config: Config, world: World | None = None) -> Outcome:
 
 def _place(config: Config, world: World) -> torch.device:
     """Choose device and threads, so that the processes of one machine share it."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS)
     device = select_device(config.trainer.device.name)
     if device.type == "cuda" and world.size > 1:
         device = torch.device("cuda", world.local_rank)
@@ -112,6 +117,7 @@ def _build_trainer(
         splits.train.tgt_lengths,
         batch_tokens=config.trainer.batch_tokens,
         seed=config.seed,
+        together=config.trainer.accumulate,
     )
     loader = BatchLoader(
         splits.train,

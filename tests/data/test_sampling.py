@@ -43,6 +43,29 @@ def test_budget_is_used() -> None:
     assert (longest + 1).sum() / padded > 0.9
 
 
+def test_rows_come_in_multiples_of_eight() -> None:
+    lengths = np.random.default_rng(0).integers(1, 40, 5000)
+    batches = list(BatchSampler(lengths, lengths, batch_tokens=600, seed=1))
+    odd = [len(rows) for rows in batches if len(rows) > 8 and len(rows) % 8]
+    assert len(odd) <= 1  # the longest rows, which are what is left
+
+
+@pytest.mark.parametrize("together", [2, 3, 7])
+def test_batches_of_an_update_are_of_similar_length(together: int) -> None:
+    lengths = np.random.default_rng(0).integers(1, 90, 5000)
+    sampler = BatchSampler(lengths, lengths, batch_tokens=600, seed=1, together=together)
+    batches = list(sampler)
+    assert sorted(row for rows in batches for row in rows) == list(range(5000))
+    n_full = len(batches) // together * together
+    spreads = [
+        np.ptp([lengths[rows].mean() for rows in batches[start : start + together]])
+        for start in range(0, n_full, together)
+    ]
+    assert np.median(spreads) < 4
+    means = [lengths[rows].mean() for rows in batches[::together]]
+    assert np.ptp(means) > 40 and not np.all(np.diff(means) >= 0)
+
+
 def test_rows_of_a_batch_are_of_similar_length() -> None:
     longest = np.maximum(SRC, TGT)
     for batch in sampler():
