@@ -31,7 +31,7 @@ def test_training(tmp_path: Path) -> None:
     small = ["--updates=2", "--repeats=1", "--sentences=2", "--threads=1"]
     table = _run("benchmark_training", str(corpus), *small, f"--json={result}")
     rows = json.loads(result.read_text(encoding="utf-8"))["rows"]
-    assert [row["name"] for row in rows] == [line[:34].strip() for line in table.splitlines()[1:6]]
+    assert [row["name"] for row in rows] == [line[:35].strip() for line in table.splitlines()[1:9]]
     assert all(0 < row["of_product_limit"] < 1 for row in rows)
     assert all(row["slowest"] <= row["tokens_per_s"] <= row["fastest"] for row in rows)
 
