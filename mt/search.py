@@ -182,8 +182,9 @@ def _best_extensions(totals: Tensor, log_probs: Tensor) -> _Extensions:
     """
     beam_size, vocab_size = log_probs.shape[1:]
     n_wanted = min(2 * beam_size, beam_size * vocab_size)
-    padded = F.pad(log_probs, (0, -vocab_size % _BLOCK), value=float("-inf"))
-    blocks = padded.view(*padded.shape[:2], -1, _BLOCK)  # (B, K, blocks, _BLOCK)
+    if missing := -vocab_size % _BLOCK:
+        log_probs = F.pad(log_probs, (0, missing), value=float("-inf"))
+    blocks = log_probs.view(*log_probs.shape[:2], -1, _BLOCK)  # (B, K, blocks, _BLOCK)
     n_blocks = blocks.shape[2]
     highest = (blocks.amax(dim=-1) + totals.unsqueeze(-1)).flatten(1)  # (B, K * blocks)
     best = highest.topk(min(n_wanted, highest.shape[1]), dim=-1).indices

@@ -9,11 +9,11 @@ unknown id never comes out of `encode`.
 import hashlib
 import io
 import logging
+import math
 import os
-import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -27,7 +27,7 @@ from mt.data.cache import whole_file
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
 MAX_TRAINING_SENTENCES = 1_000_000
-"""At most so many sentences a side train the vocabulary; of a larger corpus, a uniform sample."""
+"""At most so many sentences a side train the vocabulary; of a larger corpus, every n-th does."""
 
 # Everything that str.splitlines takes for the end of a line: a translation must stay on one line.
 _LINE_BREAKS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
@@ -146,8 +146,8 @@ class TokenizerPair(NamedTuple):
 
 
 def train_tokenizers(
-    src: Iterable[str],
-    tgt: Iterable[str],
+    src: Sequence[str],
+    tgt: Sequence[str],
     config: TokenizerConfig,
     *,
     cache_dir: Path | None = None,
@@ -231,16 +231,10 @@ def _explain(message: str, config: TokenizerConfig) -> str:
     return f"sentencepiece could not train with {asked}: {message}"
 
 
-def _sample_lines(sentences: Iterable[str]) -> list[str]:
-    """Take all sentences, or of very many a uniform sample that is always the same (reservoir)."""
-    lines: Iterator[str] = (_valid(text) for text in sentences)
-    kept = list(islice(lines, MAX_TRAINING_SENTENCES))
-    rng = random.Random(0)
-    for index, line in enumerate(lines, start=len(kept)):
-        place = rng.randrange(index + 1)
-        if place < len(kept):
-            kept[place] = line
-    return kept
+def _sample_lines(sentences: Sequence[str]) -> list[str]:
+    """Take all sentences, or of very many every n-th."""
+    step = math.ceil(len(sentences) / MAX_TRAINING_SENTENCES)
+    return [_valid(text) for text in sentences[:: max(1, step)]]
 
 
 def _key(sentences: list[str], config: TokenizerConfig) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -92,7 +92,7 @@ def _open_run(config: Config, world: World) -> RunDirectory:
 
 
 def _tokenizers(
-    config: Config, run: RunDirectory, src: Iterable[str], tgt: Iterable[str]
+    config: Config, run: RunDirectory, src: Sequence[str], tgt: Sequence[str]
 ) -> TokenizerPair:
     if config.resume:
         return run.load_tokenizers()
