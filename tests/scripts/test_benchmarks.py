@@ -36,6 +36,22 @@ def test_training(tmp_path: Path) -> None:
     assert all(row["slowest"] <= row["tokens_per_s"] <= row["fastest"] for row in rows)
 
 
+@pytest.mark.skipif(
+    "MT_CORPORA" not in os.environ,
+    reason="needs Multi30k: set MT_CORPORA to a folder that holds multi30k/train.en.gz and .de.gz",
+)
+def test_data(tmp_path: Path) -> None:
+    corpus, result = Path(os.environ["MT_CORPORA"], "multi30k"), tmp_path / "result.json"
+    small = ["--repeats=1", "--pairs=30000", "--updates=2", f"--scratch={tmp_path}"]
+    table = _run("benchmark_data", str(corpus), *small, f"--json={result}")
+    written = json.loads(result.read_text(encoding="utf-8"))
+    assert [row["kind"] for row in written["encoding"]] == ["unigram", "bpe"]
+    assert [row["name"] for row in written["start"]] == ["first", "second"]
+    assert all(row["first_update_s"] > 0 < row["at_the_end"] for row in written["start"])
+    assert "30,000 pairs" in table
+    assert list(tmp_path.iterdir()) == [result]
+
+
 def test_translation(attention_run: Path, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     small = ["--sentences=4", "--repeats=1", "--threads=1"]
