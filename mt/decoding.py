@@ -24,17 +24,13 @@ def search_ids(
 ) -> list[list[Hypothesis]]:
     """Translate sources, given as ids without EOS; the answers stand in the order of the sources.
 
-    A translation has at most `max_length_ratio` times its own source's pieces, plus
-    `max_length_offset`, whatever else is in the batch; the EOS counts.
+    A translation has at most `length_limit` pieces, whatever else is in the batch.
     """
     found: list[list[Hypothesis]] = [[] for _ in sources]
 
     def search_batch(rows: list[int]) -> None:
         src, src_lengths = collate_sources([sources[row] for row in rows])
-        limits = [
-            int(search.max_length_ratio * len(sources[row])) + search.max_length_offset
-            for row in rows
-        ]
+        limits = [length_limit(search, len(sources[row])) for row in rows]
         with torch.no_grad(), _own_precision(model):
             hypotheses = beam_search(
                 model.step,
@@ -50,6 +46,11 @@ def search_ids(
     batches = list(_by_length([len(source) for source in sources], search.batch_size))
     _for_each(search_batch, batches, device=torch.device(device))
     return found
+
+
+def length_limit(search: SearchConfig, n_pieces: int) -> int:
+    """Return the most pieces of the translation of so many, its EOS included."""
+    return int(search.max_length_ratio * n_pieces) + search.max_length_offset
 
 
 def _own_precision(model: Seq2Seq) -> torch.autocast:

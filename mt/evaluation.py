@@ -18,6 +18,7 @@ from mt.config import Config
 from mt.decoding import TeacherForced, teacher_forced_loss
 from mt.device import select_device, select_dtype
 from mt.evaluation_set import EvaluationSet, encode_pairs
+from mt.faults import Faults, count_faults
 from mt.metrics import Score
 from mt.translator import Translator
 
@@ -49,6 +50,9 @@ class Evaluation:
         name: of the evaluation set.
         hypotheses: one translation a source sentence.
         scores: BLEU, chrF and TER, and what else was asked for.
+        faults: of the hypotheses.
+        reference_faults: of the first references, to compare.
+        unfinished: percentage of the hypotheses that met the length limit.
         teacher_forced: the loss on all references; None if no pair has text on both sides.
         seconds: wall-clock time of the translation, without loading.
     """
@@ -60,6 +64,9 @@ class Evaluation:
     length_penalty: float
     hypotheses: list[str]
     scores: list[Score]
+    faults: Faults
+    reference_faults: Faults
+    unfinished: float
     teacher_forced: TeacherForced | None
     seconds: float
 
@@ -89,6 +96,8 @@ class Evaluation:
             "length_penalty": self.length_penalty,
             "sentences": len(self.hypotheses),
             "scores": [asdict(score) for score in self.scores],
+            "faults": asdict(self.faults) | {"unfinished": self.unfinished},
+            "reference_faults": asdict(self.reference_faults),
             "loss": forced.loss if forced else None,
             "perplexity": forced.perplexity if forced else None,
             "target_tokens": forced.n_tokens if forced else 0,
@@ -167,6 +176,11 @@ def evaluate(
         length_penalty=search.length_penalty if length_penalty is None else length_penalty,
         hypotheses=hypotheses,
         scores=scores,
+        faults=count_faults(hypotheses, data.sources, data.references),
+        reference_faults=count_faults(
+            [group[0] for group in data.references], data.sources, data.references
+        ),
+        unfinished=100 * sum(map(translator.is_unfinished, translations)) / len(translations),
         teacher_forced=forced,
         seconds=seconds,
     )

@@ -19,7 +19,7 @@ from mt.alignment import WordAlignment, align_words
 from mt.checkpoint import RunDirectory
 from mt.config import SearchConfig
 from mt.data.tokenizer import TokenizerPair
-from mt.decoding import search_ids
+from mt.decoding import length_limit, search_ids
 from mt.device import select_device, select_dtype
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
@@ -193,6 +193,11 @@ class Translator:
             else [Translation(source.text, "", 0.0, 0.0, [], [], [])]
             for source in sources
         ]
+
+    def is_unfinished(self, translation: Translation) -> bool:
+        """Say whether the length limit ended a translation of `translate`, not the model."""
+        limit = length_limit(self.search, len(translation.source_tokens))
+        return len(translation.tokens) + 1 >= limit
 
     def _search(
         self,

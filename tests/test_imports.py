@@ -21,6 +21,7 @@ FLOORS: list[set[str]] = [
         "mt.data.cache",
         "mt.data.tokenizer",
         "mt.device",
+        "mt.faults",
         "mt.metrics",
         "mt.models",
         "mt.search",

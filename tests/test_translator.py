@@ -1,6 +1,7 @@
 """The Python API: text in, translations out, whatever the text."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,13 @@ def test_devices(attention_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises((FileNotFoundError, ValueError), match=str(tmp_path)):
         Translator.from_run(tmp_path / "nothing")
+
+
+def test_unfinished_is_what_the_length_limit_ended(translator: Translator) -> None:
+    short = replace(translator.search, max_length_ratio=0.01, max_length_offset=2)
+    limited = Translator(translator.model, translator.tokenizers, search=short)
+    [cut, blank] = limited.translate(["bado kira fena bado", " "])
+    assert len(cut.tokens) == 1
+    assert limited.is_unfinished(cut)
+    assert not limited.is_unfinished(blank)
+    assert not translator.is_unfinished(cut)

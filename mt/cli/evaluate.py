@@ -94,6 +94,7 @@ def _describe(
         rows.append(("perplexity", f"{forced.perplexity:.2f}", "a token, teacher-forced"))
     speed = f"{evaluation.sentences_per_second:.1f}"
     rows.append(("speed", speed, f"sentences a second, {evaluation.seconds:.1f} s in all"))
+    rows += _describe_faults(evaluation)
     width, number = max(len(name) for name, _, _ in rows), max(len(value) for _, value, _ in rows)
     table = [f"  {name:<{width}}  {value:>{number}}  {note}" for name, value, note in rows]
     return "\n".join(
@@ -106,6 +107,23 @@ def _describe(
             f"  the same scores again: {written.command}",
         ]
     )
+
+
+def _describe_faults(evaluation: "Evaluation") -> list[tuple[str, str, str]]:
+    faults, own = evaluation.faults, evaluation.reference_faults
+    what = {
+        "repeated": "repeat a phrase",
+        "identical": "are also the translation of another source",
+        "empty": "are empty",
+        "copied": "are the source itself",
+    }
+    rows = [
+        (name, f"{getattr(faults, name):.1f}", f"% {note} (references: {getattr(own, name):.1f} %)")
+        for name, note in what.items()
+    ]
+    rows.append(("unfinished", f"{evaluation.unfinished:.1f}", "% met the length limit"))
+    rows.append(("length", f"{faults.length_ratio:.3f}", "words for each word of the references"))
+    return rows
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -18,6 +18,8 @@ def test_the_table_names_scores_files_and_the_command(attention_run, capsys, tmp
     assert text.startswith("test: 20 sentences, ")
     for word in ("BLEU ", "chrF2", "TER", "BLEU lc.norm.tok", "loss", "perplexity", "sentences a"):
         assert word in text
+    for word in ("repeated", "identical", "empty", "copied", "unfinished", "length"):
+        assert f"\n  {word} " in text
     assert "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp" in text
     assert f"hypotheses: {output}" in text
     assert f"-i {output}" in text
@@ -45,6 +47,7 @@ def test_json_alone_is_on_stdout(attention_run, capsys):
     assert result["name"] == "test"
     assert result["beam_size"] == 1
     assert [score["name"] for score in result["scores"]] == ["BLEU", "chrF2", "TER"]
+    assert set(result["faults"]) == set(result["reference_faults"]) | {"unfinished"}
 
 
 def test_files_in_place_of_a_split(attention_run, capsys, tmp_path):

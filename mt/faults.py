@@ -1,0 +1,76 @@
+"""Faults of translations that a score hides: counted, beside the references' own.
+
+Texts are compared by words, which here are what stands between spaces. Nothing here knows a model.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# A phrase of one word, or of up to eight, that follows itself: "the the the", "a man a man".
+_REPEATED = re.compile(r"(?<!\S)(?:(\S+)(?: \1){2}|(\S+(?: \S+){1,7}) \2)(?!\S)")
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Percentages of sentences with a fault, and how long the text is.
+
+    Attributes:
+        repeated: A phrase of two to eight words follows itself, or one word twice.
+        identical: The text is also that of another source.
+        empty: There is no text, though the source has some.
+        copied: The text is that of the source, whatever the case.
+        length_ratio: Words of all texts for each word of their first references.
+    """
+
+    repeated: float
+    identical: float
+    empty: float
+    copied: float
+    length_ratio: float
+
+
+def count_faults(
+    texts: Sequence[str], sources: Sequence[str], references: Sequence[Sequence[str]]
+) -> Faults:
+    """Count the faults of a list of translations; of the references, if given as `texts`.
+
+    Args:
+        texts: One a source sentence.
+        sources: Blank ones count as translated without fault.
+        references: One or more a source sentence.
+
+    Raises:
+        ValueError: The lists differ in length or are empty.
+    """
+    if not len(texts) == len(sources) == len(references) or not texts:
+        raise ValueError(
+            f"{len(texts)} texts, {len(sources)} sources and {len(references)} groups of "
+            "references: accepted is the same number of each, at least 1"
+        )
+    origins: defaultdict[str, set[str]] = defaultdict(set)
+    for text, source in zip(texts, sources, strict=True):
+        origins[text].add(source)
+    pairs = [(text, source) for text, source in zip(texts, sources, strict=True) if source.strip()]
+
+    def percentage(n_faulty: int) -> float:
+        return 100 * n_faulty / len(texts)
+
+    n_words = sum(len(text.split()) for text in texts)
+    n_reference_words = sum(len(group[0].split()) for group in references)
+    return Faults(
+        repeated=percentage(sum(_repeats(text) for text, _ in pairs)),
+        identical=percentage(sum(len(origins[text]) > 1 for text, _ in pairs if text.strip())),
+        empty=percentage(sum(not text.strip() for text, _ in pairs)),
+        copied=percentage(sum(_same(text, source) for text, source in pairs)),
+        length_ratio=n_words / max(1, n_reference_words),
+    )
+
+
+def _repeats(text: str) -> bool:
+    return _REPEATED.search(" ".join(text.casefold().split())) is not None
+
+
+def _same(text: str, source: str) -> bool:
+    return text.casefold().split() == source.casefold().split()

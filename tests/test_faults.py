@@ -1,0 +1,67 @@
+"""Faults: each kind is found, what is none is left alone, the references have theirs."""
+
+import re
+
+import pytest
+
+from mt.faults import Faults, count_faults
+
+
+def _count(*texts: str, sources: list[str] | None = None) -> Faults:
+    sources = sources or [f"source {i}" for i in range(len(texts))]
+    return count_faults(texts, sources, [["one two"]] * len(texts))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a man a man sleeps",
+        "the the the",
+        "Ein Mann  ein mann",
+        "he sees w1 w2 w3 w4 w5 w6 w7 w8 w1 w2 w3 w4 w5 w6 w7 w8",
+        "x! x! x!",
+    ],
+)
+def test_repetition(text: str) -> None:
+    assert _count(text).repeated == 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "that that is said",
+        "a man and a man sleep",
+        "a manor a man",
+        "he sees w1 w2 w3 w4 w5 w6 w7 w8 w9 w1 w2 w3 w4 w5 w6 w7 w8 w9",
+    ],
+)
+def test_no_repetition(text: str) -> None:
+    assert _count(text).repeated == 0
+
+
+def test_identical_texts_of_different_sources() -> None:
+    assert _count("x", "x", "y", "z").identical == 50
+    assert _count("x", "x", sources=["same", "same"]).identical == 0
+    assert _count("", "").identical == 0  # empty, which is counted as such
+
+
+def test_empty_texts_of_sources_with_text() -> None:
+    assert _count("", " ", "x", "", sources=["a", "b", "c", " "]).empty == 50
+
+
+def test_copies_whatever_the_case() -> None:
+    assert _count("A Man.", "a dog.", sources=["a man. ", "ein Hund."]).copied == 50
+
+
+def test_length_ratio() -> None:
+    assert _count("one two three", "one two three").length_ratio == 1.5
+    assert count_faults([""], [""], [[""]]).length_ratio == 0
+
+
+def test_counts_that_differ() -> None:
+    message = "1 texts, 2 sources and 1 groups of references: accepted is the same number"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        count_faults(["x"], ["a", "b"], [["y"]])
+    with pytest.raises(ValueError, match="at least 1"):
+        count_faults([], [], [])
