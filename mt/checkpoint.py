@@ -154,6 +154,31 @@ class RunDirectory:
         return [json.loads(line) for line in lines[:-1]]
 
 
+def load_ensemble(
+    runs: Sequence[RunDirectory],
+    which: str = "best",
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> tuple[list[LoadedModel], TokenizerPair]:
+    """Load the models of runs over the same vocabulary, and its tokenizers.
+
+    Raises:
+        FileNotFoundError: A run has no such checkpoint, or no tokenizer.
+        ValueError: A file is not what it should be, or two runs have different vocabularies.
+    """
+    tokenizers = runs[0].load_tokenizers()
+    for run in runs[1:]:
+        other = run.load_tokenizers()
+        if (other.src.model, other.tgt.model) != (tokenizers.src.model, tokenizers.tgt.model):
+            raise ValueError(
+                f"{run.path} has another vocabulary than {runs[0].path}, and models that translate "
+                "together need one: train them on the same data with the same tokenizer options, "
+                "and another seed"
+            )
+    return [run.load_model(which, device=device, dtype=dtype) for run in runs], tokenizers
+
+
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint so that a crash leaves the old file or the new one, never half of one."""
     temporary = path.with_suffix(".tmp")

@@ -179,7 +179,7 @@ def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfi
 def _measure(
     name: str, system: System, sets: Sequence[EvaluationSet], evaluations: list[Evaluation]
 ) -> _Measured:
-    model, tokenizers = system.translator.model, system.translator.tokenizers
+    model, tokenizers = system.translator.models[0], system.translator.tokenizers
     reach = []
     for data in sets:
         logger.info("%s: measuring the gradient at the source of %s", name, data.name)

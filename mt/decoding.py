@@ -9,32 +9,36 @@ import torch
 
 from mt.config import SearchConfig
 from mt.data.batching import Pair, collate, collate_sources
+from mt.models.ensemble import Ensemble
 from mt.models.loss import sequence_loss
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis, beam_search
 
 
 def search_ids(
-    model: Seq2Seq,
+    models: Sequence[Seq2Seq],
     sources: Sequence[list[int]],
     search: SearchConfig,
     *,
     n_best: int = 1,
     device: torch.device | str = "cpu",
 ) -> list[list[Hypothesis]]:
-    """Translate sources, given as ids without EOS; the answers stand in the order of the sources.
+    """Translate sources, given as ids without EOS, with one model or several together.
+
+    The answers stand in the order of the sources.
 
     A translation has at most `length_limit` pieces, whatever else is in the batch.
     """
+    ensemble = Ensemble(models)
     found: list[list[Hypothesis]] = [[] for _ in sources]
 
     def search_batch(rows: list[int]) -> None:
         src, src_lengths = collate_sources([sources[row] for row in rows])
         limits = [length_limit(search, len(sources[row])) for row in rows]
-        with torch.no_grad(), _own_precision(model):
+        with torch.no_grad(), _own_precision(models[0]):
             hypotheses = beam_search(
-                model.step,
-                model.start(src.to(device), src_lengths),
+                ensemble.step,
+                ensemble.start(src.to(device), src_lengths),
                 beam_size=search.beam_size,
                 max_length=torch.tensor(limits, device=device),
                 length_penalty=search.length_penalty,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mt import metrics
-from mt.checkpoint import RunDirectory
+from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import Config
 from mt.decoding import TeacherForced, teacher_forced_loss
 from mt.device import select_device, select_dtype
@@ -27,15 +27,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class System:
-    """A trained model that is ready to translate.
+    """A trained model that is ready to translate, or several that do so together.
 
     Attributes:
-        path: its run directory.
-        checkpoint: the file that the parameters came from.
+        path: the run directory of the first model; the others' are in `others`.
+        config: the first model's.
+        checkpoint: the file that its parameters came from.
         step: the optimizer update that they are from.
     """
 
     path: Path
+    others: tuple[Path, ...]
     config: Config
     translator: Translator
     checkpoint: Path
@@ -53,7 +55,8 @@ class Evaluation:
         faults: of the hypotheses.
         reference_faults: of the first references, to compare.
         unfinished: percentage of the hypotheses that met the length limit.
-        teacher_forced: the loss on all references; None if no pair has text on both sides.
+        teacher_forced: the loss on all references; None if no pair has text on both sides, and
+            of several models together.
         seconds: wall-clock time of the translation, without loading.
     """
 
@@ -117,26 +120,35 @@ class Written:
 
 
 def load_system(
-    path: Path, *, checkpoint: str = "best", device: str = "auto", precision: str = "fp32"
+    path: Path,
+    *others: Path,
+    checkpoint: str = "best",
+    device: str = "auto",
+    precision: str = "fp32",
 ) -> System:
     """Load a run for evaluation.
 
     Args:
-        path: the run directory.
+        path: the run directory; its configuration counts.
+        others: more runs over the same vocabulary, whose models translate together with it.
         checkpoint: best, last, averaged, or a checkpoint file.
         device: cpu, cuda or auto.
         precision: fp32 or bf16.
 
     Raises:
         FileNotFoundError: no run or no such checkpoint there.
-        ValueError: a damaged file, a device that this machine does not have, or another precision.
+        ValueError: a damaged file, runs of different vocabularies, a device that this machine does
+            not have, or another precision.
     """
-    run = RunDirectory.open(path)
-    config = run.load_config()
+    runs = [RunDirectory.open(each) for each in (path, *others)]
+    config = runs[0].load_config()
     place = select_device(device)
-    loaded = run.load_model(checkpoint, device=place, dtype=select_dtype(precision))
-    translator = Translator(loaded.model, run.load_tokenizers(), search=config.search, device=place)
-    return System(path, config, translator, loaded.checkpoint, loaded.step)
+    loaded, tokenizers = load_ensemble(
+        runs, checkpoint, device=place, dtype=select_dtype(precision)
+    )
+    models = [one.model for one in loaded]
+    translator = Translator(models, tokenizers, search=config.search, device=place)
+    return System(path, others, config, translator, loaded[0].checkpoint, loaded[0].step)
 
 
 def evaluate(
@@ -166,8 +178,10 @@ def evaluate(
     if paper_style:
         scores.append(metrics.paper_bleu(hypotheses, data.references, language=language))
     pairs = encode_pairs(translator.tokenizers, data)
-    model, device = translator.model, translator.device
-    forced = teacher_forced_loss(model, pairs, device=device) if pairs else None
+    forced = None
+    if pairs and not system.others:
+        [model] = translator.models
+        forced = teacher_forced_loss(model, pairs, device=translator.device)
     return Evaluation(
         name=data.name,
         checkpoint=system.checkpoint,
@@ -187,9 +201,13 @@ def evaluate(
 
 
 def hypotheses_name(system: System, data: EvaluationSet) -> str:
-    """Return a file name: set and update, and the checkpoint's name where that is not `best`."""
-    # The last, the best and an averaged model may be of the same update.
+    """Return a file name: set and update, then the checkpoint where it is not `best`, and models.
+
+    The last, the best and an averaged model may be of the same update.
+    """
     suffix = "" if system.checkpoint.stem == "best" else f".{system.checkpoint.stem}"
+    if system.others:
+        suffix += f".ensemble-of-{1 + len(system.others)}"
     return f"{data.name}.{system.step}{suffix}.txt"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from mt.alignment import WordAlignment, align_words
-from mt.checkpoint import RunDirectory
+from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import SearchConfig
 from mt.data.tokenizer import TokenizerPair
 from mt.decoding import length_limit, search_ids
@@ -75,7 +75,7 @@ class _Source:
 
 
 class Translator:
-    """A model, its tokenizers and its search, from text to text.
+    """A model, or several together, with tokenizers and search, from text to text.
 
     >>> translator = Translator.from_run("runs/multi30k_en_de")             # doctest: +SKIP
     >>> translator.translate(["A man sleeps."])[0].text                      # doctest: +SKIP
@@ -84,14 +84,14 @@ class Translator:
 
     def __init__(
         self,
-        model: Seq2Seq,
+        models: Sequence[Seq2Seq],
         tokenizers: TokenizerPair,
         *,
         search: SearchConfig,
         device: torch.device | str = "cpu",
     ) -> None:
-        """Keep the parts. `model` is in eval mode and on `device`."""
-        self.model = model
+        """Keep the parts. The models are in eval mode and on `device`."""
+        self.models = models
         self.tokenizers = tokenizers
         self.search = search
         self.device = device
@@ -100,7 +100,7 @@ class Translator:
     def from_run(
         cls,
         path: str | PathLike[str],
-        *,
+        *others: str | PathLike[str],
         checkpoint: str = "best",
         device: str = "auto",
         precision: str = "fp32",
@@ -108,7 +108,8 @@ class Translator:
         """Load what a training left in a run directory.
 
         Args:
-            path: the run directory.
+            path: the run directory; its configuration says how to search.
+            others: more runs over the same vocabulary, whose models translate together with it.
             checkpoint: best, last, averaged, or a checkpoint file.
             device: cpu, cuda, or auto, which takes CUDA where there is one.
             precision: fp32, or bf16, which is faster where the processor has it and changes a
@@ -116,15 +117,15 @@ class Translator:
 
         Raises:
             FileNotFoundError: no run or no such checkpoint there.
-            ValueError: a file that is not what it should be, a device that this machine does not
-                have, or another precision.
+            ValueError: a file that is not what it should be, runs of different vocabularies, a
+                device that this machine does not have, or another precision.
         """
         place = select_device(device)
-        run = RunDirectory.open(Path(path))
-        search = run.load_config().search
+        runs = [RunDirectory.open(Path(each)) for each in (path, *others)]
+        search = runs[0].load_config().search
         dtype = select_dtype(precision)
-        model = run.load_model(checkpoint, device=place, dtype=dtype).model
-        return cls(model, run.load_tokenizers(), search=search, device=place)
+        loaded, tokenizers = load_ensemble(runs, checkpoint, device=place, dtype=dtype)
+        return cls([one.model for one in loaded], tokenizers, search=search, device=place)
 
     def translate(
         self,
@@ -180,7 +181,7 @@ class Translator:
         sources = self._read(sentences)
         found = iter(
             search_ids(
-                self.model,
+                self.models,
                 [source.ids for source in sources if source.ids],
                 search,
                 n_best=n_best,

@@ -62,7 +62,7 @@ def test_found_log_probabilities_are_the_teacher_forced_ones(
 ) -> None:
     sources = _sources(12)
     search = SearchConfig(beam_size=beam_size, length_penalty=0.7)
-    found = search_ids(model, sources, search, n_best=beam_size)
+    found = search_ids([model], sources, search, n_best=beam_size)
     for source, hypotheses in zip(sources, found, strict=True):
         scored = score_ids(model, [Pair(source, best.tokens) for best in hypotheses])
         assert [best.log_prob for best in hypotheses] == pytest.approx(scored, abs=1e-4)
@@ -73,7 +73,7 @@ def test_found_log_probabilities_are_the_teacher_forced_ones(
 
 def test_alignments_are_the_teacher_forced_weights_without_padding(model: Seq2Seq) -> None:
     sources = _sources(9)
-    found = search_ids(model, sources, SearchConfig(beam_size=3, batch_size=4))
+    found = search_ids([model], sources, SearchConfig(beam_size=3, batch_size=4))
     for source, [best] in zip(sources, found, strict=True):
         src = torch.tensor([[*source, EOS_ID]])
         tgt_in = torch.tensor([[BOS_ID, *best.tokens]])
@@ -92,11 +92,11 @@ def test_neither_batches_nor_order_change_an_answer(
 ) -> None:
     sources = _sources(7, seed=7)
     alone = [
-        search_ids(model, [source], SearchConfig(beam_size=beam_size))[0][0] for source in sources
+        search_ids([model], [source], SearchConfig(beam_size=beam_size))[0][0] for source in sources
     ]
     order = draw.sample(range(7), 7)
     search = SearchConfig(beam_size=beam_size, batch_size=batch_size)
-    found = search_ids(model, [sources[row] for row in order], search)
+    found = search_ids([model], [sources[row] for row in order], search)
     for row, [best] in zip(order, found, strict=True):
         assert best.tokens == alone[row].tokens
         assert best.score == pytest.approx(alone[row].score, abs=1e-5)
@@ -119,7 +119,7 @@ def test_every_sentence_has_the_limit_of_its_own_length(batch_size: int) -> None
     search = SearchConfig(
         beam_size=2, batch_size=batch_size, max_length_ratio=1.5, max_length_offset=2
     )
-    found = search_ids(model, sources, search)
+    found = search_ids([model], sources, search)
     # int(1.5 * length) + 2 with the EOS, which is the last of them.
     assert [len(best.tokens) for [best] in found] == [2, 13, 5, 10]
 
@@ -153,12 +153,12 @@ def test_an_empty_target_can_be_scored(model: Seq2Seq) -> None:
 
 
 def test_nothing_gives_nothing(model: Seq2Seq) -> None:
-    assert search_ids(model, [], SearchConfig()) == []
+    assert search_ids([model], [], SearchConfig()) == []
     assert score_ids(model, []) == []
 
 
 def test_no_graph_is_kept(model: Seq2Seq) -> None:
-    [[best]] = search_ids(model, [[5, 6]], SearchConfig(beam_size=2))
+    [[best]] = search_ids([model], [[5, 6]], SearchConfig(beam_size=2))
     assert best.alignment is None or not best.alignment.requires_grad
 
 
@@ -175,7 +175,7 @@ def test_threads_search_batches_side_by_side_and_change_nothing(model: Seq2Seq) 
     search, found = SearchConfig(beam_size=2, batch_size=4), []
     for n_threads in (1, 2):
         torch.set_num_threads(n_threads)
-        answers = search_ids(model, sources, search)
+        answers = search_ids([model], sources, search)
         assert torch.get_num_threads() == n_threads
         found.append([(h.tokens, h.log_prob) for [h] in answers])
     assert found[0] == found[1]
@@ -190,7 +190,7 @@ def test_what_a_batch_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model, "step", fail)
     torch.set_num_threads(2)
     with pytest.raises(RuntimeError, match="out of memory"):
-        search_ids(model, [[4, 5]] * 10, SearchConfig(batch_size=2))
+        search_ids([model], [[4, 5]] * 10, SearchConfig(batch_size=2))
     assert torch.get_num_threads() == 2
 
 
@@ -201,7 +201,7 @@ def test_a_model_in_bf16_keeps_near_the_same_log_probabilities(model: Seq2Seq) -
     assert rounded == pytest.approx(exact, rel=0.05)
     assert rounded != exact
     [[found], _] = search_ids(
-        copy.deepcopy(model).to(torch.bfloat16), [pair.src for pair in pairs], SearchConfig()
+        [copy.deepcopy(model).to(torch.bfloat16)], [pair.src for pair in pairs], SearchConfig()
     )
     [expected] = score_ids(model, [Pair(pairs[0].src, found.tokens)])
     assert found.log_prob == pytest.approx(expected, rel=0.05)

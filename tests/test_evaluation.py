@@ -130,10 +130,10 @@ def test_nothing_but_blanks_has_no_loss(system):
 
 def test_the_loss_is_that_of_the_scorer_per_token_with_eos(system, test_set):
     pairs = encode_pairs(system.translator.tokenizers, test_set)
-    forced = teacher_forced_loss(system.translator.model, pairs)
+    forced = teacher_forced_loss(system.translator.models[0], pairs)
     n_tokens = sum(len(pair.tgt) + 1 for pair in pairs)
     assert forced.n_tokens == n_tokens
-    expected = -sum(score_ids(system.translator.model, pairs)) / n_tokens
+    expected = -sum(score_ids(system.translator.models[0], pairs)) / n_tokens
     assert forced.loss == pytest.approx(expected, rel=1e-4)
     assert forced.perplexity == pytest.approx(math.exp(expected), rel=1e-3)
 

@@ -63,7 +63,7 @@ def test_blank_sentences_never_reach_the_model(
     translator: Translator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        translator.model, "start", lambda *_: pytest.fail("the model saw a blank sentence")
+        translator.models[0], "start", lambda *_: pytest.fail("the model saw a blank sentence")
     )
     assert translator.translate(["", "   "])[1].text == ""
 
@@ -87,7 +87,7 @@ def test_shapes_and_scores_belong_together(translator: Translator) -> None:
     source = tokenizers.src.encode(_SENTENCES[:1])[0]
     [[best]] = translator.translate_n_best(_SENTENCES[:1], n_best=1)
     target = [_id_of(translator, piece) for piece in best.tokens]
-    [scored] = score_ids(translator.model, [Pair(source, target)])
+    [scored] = score_ids(translator.models[0], [Pair(source, target)])
     assert best.log_prob == pytest.approx(scored, abs=1e-3)
 
 
@@ -179,7 +179,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
 
 def test_unfinished_is_what_the_length_limit_ended(translator: Translator) -> None:
     short = replace(translator.search, max_length_ratio=0.01, max_length_offset=2)
-    limited = Translator(translator.model, translator.tokenizers, search=short)
+    limited = Translator(translator.models, translator.tokenizers, search=short)
     [cut, blank] = limited.translate(["bado kira fena bado", " "])
     assert len(cut.tokens) == 1
     assert limited.is_unfinished(cut)

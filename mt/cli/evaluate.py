@@ -35,13 +35,13 @@ def _run(arguments: argparse.Namespace) -> int:
     from mt.evaluation import evaluate, hypotheses_name, load_system, write_evaluation
 
     set_threads(arguments.threads)
-    run = RunDirectory.open(Path(arguments.run))
+    run = RunDirectory.open(Path(arguments.runs[0]))
     corpus = run.load_config().data
     if arguments.data_root is not None:
         corpus = replace(corpus, root=arguments.data_root)
     sets = _load_sets(arguments, corpus)
     system = load_system(
-        run.path,
+        *map(Path, arguments.runs),
         checkpoint=arguments.checkpoint,
         device=arguments.device,
         precision=arguments.precision,
@@ -99,7 +99,8 @@ def _describe(
     table = [f"  {name:<{width}}  {value:>{number}}  {note}" for name, value, note in rows]
     return "\n".join(
         [
-            f"{data.name}: {len(data.sources)} sentences, {system.path}, {system.checkpoint.name} "
+            f"{data.name}: {len(data.sources)} sentences, "
+            f"{' + '.join(map(str, (system.path, *system.others)))}, {system.checkpoint.name} "
             f"(update {system.step}), beam {evaluation.beam_size}, "
             f"length penalty {evaluation.length_penalty:g}",
             *table,
@@ -134,7 +135,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="the run directory that mt-train wrote")
+    add("runs", nargs="+", metavar="RUN", help="the run directory; several translate together")
     add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
     add("--src", metavar="FILE", help="source sentences instead of a split, one a line")
     add("--ref", action="append", metavar="FILE", help="their translations; repeatable")

@@ -19,6 +19,7 @@ on a terminal it is a prompt; in a pipe a filter, one line out per line in:
 
   mt-translate runs/phrasebook
   mt-translate runs/phrasebook < in.txt > out.txt
+  mt-translate runs/seed1 runs/seed2 runs/seed3 < in.txt            # an ensemble
   mt-translate runs/phrasebook --n-best 3 --beam-size 8 < in.txt    # id ||| text ||| score
   mt-translate runs/phrasebook --scores --alignments < in.txt       # text TAB score TAB 0-0 1-2
 """
@@ -61,14 +62,17 @@ def _load(arguments: argparse.Namespace) -> "Translator":
     from mt.translator import Translator
 
     set_threads(arguments.threads)
-    config = RunDirectory.open(Path(arguments.run)).load_config()
-    if arguments.alignments and config.model.decoder is DecoderKind.fixed_context:
+    runs = [RunDirectory.open(Path(run)) for run in arguments.runs]
+    if arguments.alignments and all(
+        run.load_config().model.decoder is DecoderKind.fixed_context for run in runs
+    ):
+        names = ", ".join(arguments.runs)
         raise ValueError(
-            f"{arguments.run} has no attention (model.decoder=fixed_context), so it has no "
+            f"{names} has no attention (model.decoder=fixed_context), so it has no "
             "alignments: leave --alignments out, or take a run with model.decoder=attention"
         )
     return Translator.from_run(
-        arguments.run,
+        *arguments.runs,
         checkpoint=arguments.checkpoint,
         device=arguments.device,
         precision=arguments.precision,
@@ -83,7 +87,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("run", metavar="RUN", help="the run directory that mt-train wrote")
+    add("runs", nargs="+", metavar="RUN", help="the run directory; several translate together")
     add("--n-best", type=count, default=1, metavar="N", help="translations per line (default: 1)")
     add("--scores", action="store_true", help="add the score, after a tab")
     add("--alignments", action="store_true", help="add word links, source-target, after a tab")

@@ -73,7 +73,7 @@ class Validator:
         scores = self.world.gather(score_ids(model, share, device=self.device))
         forced = TeacherForced.of(scores, self.pairs)
         found = self.world.gather(
-            search_ids(model, [pair.src for pair in share], self.search, device=self.device)
+            search_ids([model], [pair.src for pair in share], self.search, device=self.device)
         )
         hypotheses = [answers[0] for answers in found]
         translations = [self.tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]

@@ -174,7 +174,7 @@ def _exact_matches(**options: object) -> float:
         optimizer.step()
         schedule.step()
     unseen = _reversal(200, draw)
-    found = search_ids(model.eval(), [pair.src for pair in unseen], SearchConfig(beam_size=1))
+    found = search_ids([model.eval()], [pair.src for pair in unseen], SearchConfig(beam_size=1))
     right = [best.tokens == pair.tgt for [best], pair in zip(found, unseen, strict=True)]
     return sum(right) / len(right)
 
