@@ -29,7 +29,9 @@ class EnsembleStep(NamedTuple):
 
 
 class Ensemble:
-    """score(y_t) = mean over models of log p(y_t | y_<t, x); as the ensembles of Sutskever et al. 2014, 3.6.
+    """score(y_t) = mean over models of log p(y_t | y_<t, x).
+
+    The ensembles of Sutskever et al. 2014, 3.6.
 
     Attention is the mean over the models that have it.
 
