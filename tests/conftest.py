@@ -5,6 +5,7 @@ one is a failed test.
 """
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ jaxtyping.install_import_hook(
 )
 
 from tiny_run import make_tiny_run  # noqa: E402
+
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and with them the
+# commands that they start and send it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _TorchRandom:
