@@ -39,6 +39,16 @@ def main() -> None:
         sys.argv[1:] = checked_overrides(sys.argv[1:], CONFIGS)
     except ValueError as error:
         _fail(str(error), code=2)
+    if "MASTER_ADDR" not in os.environ:
+        _run()
+        return
+    from mt.training.world import ends_process  # torchrun has started this process
+
+    with ends_process():
+        _run()
+
+
+def _run() -> None:
     try:
         _compose_and_train()
     except BrokenPipeError:  # `mt-train --help | head`: the reader has left

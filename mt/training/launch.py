@@ -15,7 +15,7 @@ from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from mt.config import Config, TrainerConfig
 from mt.device import available_cores, select_device
-from mt.training.world import ConnectionLostError, launched_size
+from mt.training.world import ConnectionLostError, ends_process, launched_size
 
 # Memory in huge pages: the large buffers of an update then cost fewer page faults. The C library
 # reads it when a process starts.
@@ -99,10 +99,11 @@ def launch(work: Callable[[Config], None], config: Config, n_processes: int) -> 
 def _work(rank: int, work: Callable[[Config], None], config: Config) -> None:
     os.setpgid(0, 0)  # else a terminal's Ctrl-C would come twice: from it, and passed on
     os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
-    try:
-        work(config)
-    except ConnectionLostError:  # to one whose own error the launching process tells
-        raise SystemExit(_LOST) from None
+    with ends_process():
+        try:
+            work(config)
+        except ConnectionLostError:  # to one whose own error the launching process tells
+            raise SystemExit(_LOST) from None
 
 
 def _status_of_failure(context: Any) -> int:

@@ -6,6 +6,7 @@ is a world of one, on the same path.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -139,3 +140,21 @@ class World:
 def launched_size() -> int:
     """Return how many processes `launch` or torchrun has started this one among; 1 if neither."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "MASTER_ADDR" in os.environ else 1
+
+
+@contextmanager
+def ends_process() -> Iterator[None]:
+    """End this process with the block, at its end or at a SystemExit; other errors pass.
+
+    The interpreter is not wound up. DistributedDataParallel never lets go of gloo's threads (its
+    reducer and its logger hold each other), and one of them that drops its last tensor while the
+    interpreter winds up aborts the process, all of whose work is done.
+    """
+    status: str | int | None = 0
+    try:
+        yield
+    except SystemExit as end:
+        status = end.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(bool(status)))

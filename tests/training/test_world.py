@@ -1,6 +1,8 @@
 """The processes of a training: what they tell each other, alone and together."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from mt.choices import Device
 from mt.config import TrainerConfig
 from mt.training import launch as launch_module
 from mt.training.launch import processes_to_launch
-from mt.training.world import World
+from mt.training.world import World, ends_process
 
 
 def in_world(rank: int, check: Callable[[World], None], size: int, port: int) -> None:
@@ -121,3 +123,31 @@ def test_more_processes_than_cuda_devices_are_an_error(monkeypatch: pytest.Monke
     assert processes_to_launch(TrainerConfig(accumulate=4)) == 2
     with pytest.raises(ValueError, match=r"trainer\.processes=4: accepted is up to 2"):
         processes_to_launch(TrainerConfig(accumulate=4, processes=4))
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("pass", 0),
+        ("raise SystemExit", 0),
+        ("raise SystemExit(75)", 75),
+        ("raise SystemExit('why')", 1),
+    ],
+)
+def test_a_process_ends_with_its_work_and_without_winding_up(end: str, status: int) -> None:
+    script = f"""
+import atexit
+from mt.training.world import ends_process
+
+atexit.register(print, "wound up")
+with ends_process():
+    print("worked")
+    {end}
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (status, "worked\n"), done.stderr
+
+
+def test_an_error_in_the_work_is_not_swallowed() -> None:
+    with pytest.raises(ZeroDivisionError), ends_process():
+        raise ZeroDivisionError
