@@ -57,6 +57,9 @@ def test_translation(attention_run: Path, tmp_path: Path) -> None:
     small = ["--sentences=4", "--repeats=1", "--threads=1"]
     table = _run("benchmark_translation", str(attention_run), *small, f"--json={result}")
     rows = json.loads(result.read_text(encoding="utf-8"))
-    assert [row["beam_size"] for row in rows] == [1] * 4 + [5] * 4
+    assert [row["beam_size"] for row in rows] == [1] * 5 + [5] * 5
+    assert [row["name"] for row in rows if "pipe" in row["name"]] == [
+        f"mt-translate, cold, from a pipe, {precision}" for precision in ("fp32", "bf16")
+    ] * 2
     assert all(row["seconds"] > 0 for row in rows)
     assert "sentences of test" in table
