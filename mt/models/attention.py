@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mt.choices import ScoreKind
 from mt.models.precision import at_least_fp32
+from mt.models.tanh import tanh
 
 
 class Memory(NamedTuple):
@@ -58,9 +59,9 @@ class AdditiveScore(nn.Module):
         # A CPU's cache holds the (B, 1, S, A) of one query, not those of a whole target.
         at_once = projected.shape[1] if projected.is_cuda else 1
         energy = self.energy.weight.squeeze(0).to(keys.dtype)  # v
-        with torch.autocast(query.device.type, enabled=False):  # a tanh in bf16 is slow on a CPU
+        with torch.autocast(query.device.type, enabled=False):
             energies = [
-                torch.tanh(part.unsqueeze(2) + keys.unsqueeze(1)) @ energy  # (B, ·, S)
+                tanh(part.unsqueeze(2) + keys.unsqueeze(1)) @ energy  # (B, ·, S)
                 for part in projected.split(at_once, dim=1)
             ]
         return torch.cat(energies, dim=1)
@@ -87,7 +88,7 @@ class DotScore(nn.Module):
     ) -> Float[Tensor, "B T S"]:
         """Score every query against every key."""
         scores = torch.bmm(query, keys.transpose(1, 2)) * self.scale
-        return torch.tanh(scores) if self.squash else scores
+        return tanh(scores) if self.squash else scores
 
 
 class GeneralScore(nn.Module):

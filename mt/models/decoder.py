@@ -15,6 +15,7 @@ from mt.models.dropout import Dropout, dropout
 from mt.models.embedding import Embedding
 from mt.models.precision import at_least_fp32
 from mt.models.recurrence import StepProduct, gru_step, run_gru
+from mt.models.tanh import tanh
 
 
 class DecoderState(NamedTuple):
@@ -83,7 +84,7 @@ class Bridge(nn.Module):
     def forward(self, summary: Float[Tensor, "B M"]) -> Float[Tensor, "L B H"]:
         """Return one initial state a layer."""
         projected = self.linear(summary)  # (B, L * H)
-        hidden = torch.tanh(projected.to(at_least_fp32(projected.dtype)))
+        hidden = tanh(projected.to(at_least_fp32(projected.dtype)))
         return hidden.reshape(len(summary), self.layers, -1).transpose(0, 1).contiguous()
 
 
@@ -102,7 +103,7 @@ class Readout(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Combine vectors of equal leading shape into features of the output layer's width."""
         features: Tensor = self.norm(self.linear(torch.cat(inputs, dim=-1)))
-        features = self.dropout(torch.tanh(features))
+        features = self.dropout(tanh(features))
         return features
 
 
