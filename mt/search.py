@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -55,9 +56,9 @@ class _Move(NamedTuple):
 
     Attributes:
         place: Where each sentence of the whole search stands among the B unfinished ones, (all,).
-        parents: Which of the K prefixes before each one extends, (B, K).
+        parents: Which of the prefixes before each one extends, (B, K).
         tokens: With which token, (B, K).
-        weights: Where the prefixes before looked at this step, (B, K, S), or None.
+        weights: Where the prefixes before looked at this step, (B, K before, S), or None.
     """
 
     place: Tensor
@@ -67,12 +68,12 @@ class _Move(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """A `_Move` as arrays, out of which single numbers are read fast and without a device."""
+    """A `_Move` off the device, where single numbers and rows are read fast: no tensors."""
 
     place: list[int]
     parents: list[list[int]]
     tokens: list[list[int]]
-    weights: Float[Tensor, "B K S"] | None
+    weights: np.ndarray | None
 
 
 class _Ending(NamedTuple):
@@ -120,30 +121,26 @@ def beam_search(
     sentences, limits = torch.arange(n_sentences, device=device), max_length  # the unfinished ones
     endings: list[list[_Ending]] = [[] for _ in range(n_sentences)]
     moves: list[_Move] = []
-    # All K prefixes of a sentence are the same at first, so only one of them may be extended.
-    totals = torch.full((n_sentences, beam_size), float("-inf"), device=device)
-    totals[:, 0] = 0.0
-    state = state.select(sentences.repeat_interleave(beam_size), None)
-    last = torch.full((n_sentences * beam_size,), BOS_ID, device=device)
+    totals = torch.zeros(n_sentences, 1, device=device)  # of the live prefixes; at first one: BOS
+    last = torch.full((n_sentences,), BOS_ID, device=device)
     while len(sentences):
-        length = len(moves) + 1
+        length, n_live = len(moves) + 1, totals.shape[1]
         log_probs, weights, state = step(last, state)
-        log_probs = _forbid(log_probs.reshape(-1, beam_size, log_probs.shape[-1]), limits == length)
-        top, parents, tokens = _best_extensions(totals, log_probs)
-        for b, ending in _ended(top, parents, tokens, length, length_penalty):
+        log_probs = _forbid(log_probs.reshape(-1, n_live, log_probs.shape[-1]), limits == length)
+        extensions = _best_extensions(totals, log_probs, 2 * beam_size)
+        for b, ending in _ended(extensions, beam_size, length, length_penalty):
             endings[int(sentences[b])].append(ending)
-        totals, order = top.masked_fill(tokens == EOS_ID, float("-inf")).topk(beam_size, dim=-1)
-        parents, tokens = parents.gather(1, order), tokens.gather(1, order)
+        totals, parents, tokens = _going_on(extensions, beam_size)
         place = torch.full((n_sentences,), -1, device=device)
         place[sentences] = torch.arange(len(sentences), device=device)
         if weights is not None:
-            weights = weights.reshape(-1, beam_size, weights.shape[-1])
+            weights = weights.reshape(-1, n_live, weights.shape[-1])
         moves.append(_Move(place, parents, tokens, weights))
 
         n_found = [len(endings[sentence]) for sentence in sentences.tolist()]
         full = torch.tensor(n_found, device=device) >= beam_size
         kept = (limits > length) & ~full & (totals[:, 0] > float("-inf"))
-        rows = torch.arange(len(kept), device=device).unsqueeze(-1) * beam_size + parents
+        rows = torch.arange(len(kept), device=device).unsqueeze(-1) * n_live + parents
         everyone = bool(kept.all())
         state = state.select(rows[kept].flatten(), None if everyone else kept.nonzero().squeeze(-1))
         sentences, limits, totals = sentences[kept], limits[kept], totals[kept]
@@ -174,33 +171,35 @@ class _Extensions(NamedTuple):
     tokens: Tensor
 
 
-def _best_extensions(totals: Tensor, log_probs: Tensor) -> _Extensions:
-    """Return the 2K best ways to extend K prefixes (B, K) by a token (B, K, V).
+def _best_extensions(totals: Tensor, log_probs: Tensor, n_wanted: int) -> _Extensions:
+    """Return the best ways to extend K prefixes (B, K) by a token (B, K, V).
 
-    2K of them because even if K end, K prefixes live on. They stand in the 2K blocks of the
-    vocabulary whose maxima are highest: a maximum is quick to take, an order is not.
+    Twice the beam of them, because even if one beam of them ends, another lives on. They stand in
+    as many blocks of the vocabulary, whose maxima are highest: a maximum is quick to take, an order
+    is not.
     """
-    beam_size, vocab_size = log_probs.shape[1:]
-    n_wanted = min(2 * beam_size, beam_size * vocab_size)
+    n_live, vocab_size = log_probs.shape[1:]
+    n_wanted = min(n_wanted, n_live * vocab_size)
     if missing := -vocab_size % _BLOCK:
         log_probs = F.pad(log_probs, (0, missing), value=float("-inf"))
     blocks = log_probs.view(*log_probs.shape[:2], -1, _BLOCK)  # (B, K, blocks, _BLOCK)
+    blocks = blocks.to(totals.dtype)  # a CPU takes the maxima of bf16 slowly
     n_blocks = blocks.shape[2]
     highest = (blocks.amax(dim=-1) + totals.unsqueeze(-1)).flatten(1)  # (B, K * blocks)
     best = highest.topk(min(n_wanted, highest.shape[1]), dim=-1).indices
     inside = blocks.flatten(1, 2).gather(1, best.unsqueeze(-1).expand(-1, -1, _BLOCK))
-    candidates = inside + totals.gather(1, best // n_blocks).unsqueeze(-1)  # (B, 2K, _BLOCK)
+    candidates = inside + totals.gather(1, best // n_blocks).unsqueeze(-1)  # (B, wanted, _BLOCK)
     top, index = candidates.flatten(1).topk(n_wanted, dim=-1)
     block = best.gather(1, index // _BLOCK)
     return _Extensions(top, block // n_blocks, block % n_blocks * _BLOCK + index % _BLOCK)
 
 
 def _ended(
-    top: Tensor, parents: Tensor, tokens: Tensor, length: int, length_penalty: float
+    extensions: _Extensions, beam_size: int, length: int, length_penalty: float
 ) -> Iterator[tuple[int, _Ending]]:
-    """Yield the row and the hypothesis of what ends among the better half of the candidates."""
+    """Yield the row and the hypothesis of what ends among the best of a beam's number."""
+    top, parents, tokens = (part[:, :beam_size] for part in extensions)
     ends = (tokens == EOS_ID) & (top > float("-inf"))
-    ends[:, (top.shape[1] + 1) // 2 :] = False
     divisor = length_penalty_divisor(length, length_penalty)
     rows = ends.nonzero()
     log_probs, prefixes = top[ends].tolist(), parents[ends].tolist()
@@ -208,15 +207,23 @@ def _ended(
         yield b, _Ending(log_prob / divisor, log_prob, parent, length)
 
 
+def _going_on(extensions: _Extensions, beam_size: int) -> _Extensions:
+    """Return the best extensions that do not end, at most a beam's number."""
+    top, parents, tokens = extensions
+    totals = top.masked_fill(tokens == EOS_ID, float("-inf"))
+    totals, order = totals.topk(min(beam_size, totals.shape[1]), dim=-1)
+    return _Extensions(totals, parents.gather(1, order), tokens.gather(1, order))
+
+
 def _record(move: _Move) -> _Record:
-    weights = None if move.weights is None else move.weights.cpu()
+    weights = None if move.weights is None else move.weights.cpu().numpy()
     return _Record(move.place.tolist(), move.parents.tolist(), move.tokens.tolist(), weights)
 
 
 def _trace(records: Sequence[_Record], sentence: int, ending: _Ending) -> Hypothesis:
     """Follow a finished hypothesis back to its beginning."""
     tokens: list[int] = []
-    weights: list[Tensor] = []
+    weights: list[np.ndarray] = []
     prefix = ending.parent
     for t in range(ending.length - 1, -1, -1):
         record = records[t]
@@ -226,7 +233,7 @@ def _trace(records: Sequence[_Record], sentence: int, ending: _Ending) -> Hypoth
             prefix = record.parents[b][prefix]
         if record.weights is not None:
             weights.append(record.weights[b, prefix])
-    alignment = torch.stack(weights[::-1]) if weights else None
+    alignment = torch.from_numpy(np.stack(weights[::-1])) if weights else None
     return Hypothesis(tokens[::-1], ending.score, ending.log_prob, alignment)
 
 

@@ -262,10 +262,10 @@ def test_neighbours_change_nothing(seed: int, beam_size: int, limits: list[int],
 
 
 def test_finished_sentences_leave_the_batch() -> None:
-    """The step function is never asked about a sentence that is done."""
+    """The step function is never asked about a sentence that is done, nor twice about BOS."""
     language = _Language(3, end_bias=-100.0)  # ends at its limit only
     _search(language, [1, 4, 2, 2], beam_size=2)
-    assert language.rows_seen == [8, 6, 2, 2]
+    assert language.rows_seen == [4, 6, 2, 2]
 
 
 def test_a_sentence_is_done_when_the_beam_is_full_of_endings() -> None:
@@ -344,6 +344,6 @@ def test_the_best_extensions_are_those_of_a_full_sort(
     totals = -torch.rand(3, beam_size, generator=generator)
     n_wanted = min(2 * beam_size, beam_size * vocab_size)
     expected, index = (totals.unsqueeze(-1) + log_probs).flatten(1).topk(n_wanted, dim=-1)
-    top, parents, tokens = _best_extensions(totals, log_probs)
+    top, parents, tokens = _best_extensions(totals, log_probs, 2 * beam_size)
     torch.testing.assert_close(top, expected, rtol=0, atol=0)
     assert torch.equal(parents * vocab_size + tokens, index)

@@ -77,7 +77,7 @@ class Seq2Seq(nn.Module):
     def step(self, tokens: Int[Tensor, " N"], state: SearchState) -> StepOutput:
         """Predict the next token of every row."""
         features, weights, decoder = self.decoder.step(tokens, state.decoder, state.memory)
-        log_probs = torch.log_softmax(self.output_layer(features).float(), dim=-1)
+        log_probs = torch.log_softmax(self.output_layer(features), dim=-1)
         return StepOutput(log_probs, weights, SearchState(decoder, state.memory))
 
 
