@@ -1,8 +1,15 @@
 """Where to compute, and in which precision."""
 
+import ctypes
 import os
+import sys
 
 import torch
+
+# Parameters of glibc's mallopt: sizes from which a buffer is mapped alone, and above which free
+# memory at the end of the heap is handed back. Older versions refuse a larger first one.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_THRESHOLD = 2**25
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -37,3 +44,15 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):  # not everywhere
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def keep_freed_memory() -> None:
+    """Let glibc, where it is the C library, keep what is freed for the next large buffer.
+
+    Else it hands the buffers of an update or a search step back to the system, and every page of
+    the next ones costs a fault.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None and sys.platform == "linux":
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

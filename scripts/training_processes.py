@@ -11,6 +11,7 @@ from torch.distributed import TCPStore
 from torch.multiprocessing.spawn import start_processes
 
 from mt.data.batching import Batch
+from mt.device import keep_freed_memory
 from mt.training.world import World
 
 
@@ -26,7 +27,7 @@ class TrainingProcesses:
 
     def __init__(
         self,
-        make_update: Callable[..., Callable[[Batch, int], None]],
+        make_update: Callable[..., Callable[[Batch, int], Any]],
         arguments: tuple[Any, ...],
         updates: Sequence[Sequence[Batch]],
     ) -> None:
@@ -77,12 +78,13 @@ class TrainingProcesses:
 def _work(
     rank: int,
     pipes: list[Connection],
-    make_update: Callable[..., Callable[[Batch, int], None]],
+    make_update: Callable[..., Callable[[Batch, int], Any]],
     arguments: tuple[Any, ...],
     updates: Sequence[Sequence[Batch]],
 ) -> None:
     os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
     pipe = pipes[rank]
+    keep_freed_memory()
     with World.join() as world:
         update = make_update(world, *arguments)
         while pipe.recv() == "go":

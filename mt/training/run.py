@@ -13,7 +13,7 @@ from mt.data.batching import BatchLoader, BatchSampler, Pair
 from mt.data.corpus import load_split
 from mt.data.encoding import EncodedSplit, encode_split
 from mt.data.tokenizer import TokenizerPair, train_tokenizers
-from mt.device import available_cores, select_device
+from mt.device import available_cores, keep_freed_memory, select_device
 from mt.models.seq2seq import build_model
 from mt.training.progress import Outcome
 from mt.training.trainer import Trainer
@@ -72,6 +72,7 @@ def train(config: Config, world: World | None = None) -> Outcome:
 
 def _place(config: Config, world: World) -> torch.device:
     """Choose device and threads, so that the processes of one machine share it."""
+    keep_freed_memory()
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS)
     device = select_device(config.trainer.device.name)
     if device.type == "cuda" and world.size > 1:

@@ -34,6 +34,7 @@ def test_training(tmp_path: Path) -> None:
     assert [row["name"] for row in rows] == [line[:35].strip() for line in table.splitlines()[1:9]]
     assert all(0 < row["of_product_limit"] < 1 for row in rows)
     assert all(row["slowest"] <= row["tokens_per_s"] <= row["fastest"] for row in rows)
+    assert all((row["loss"] is None) == ("2 processes" in row["name"]) for row in rows)
 
 
 @pytest.mark.skipif(
