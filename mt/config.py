@@ -278,7 +278,7 @@ class SearchConfig:
     length_penalty: float = 1.0  # alpha of Wu et al. 2016, eq. 14
     max_length_ratio: float = 2.0  # a translation has at most ratio * source pieces + offset pieces
     max_length_offset: int = 10
-    batch_size: int = 128  # sentences
+    batch_size: int = 192  # sentences
 
     def __post_init__(self) -> None:
         _require_positive("search.beam_size", self.beam_size)

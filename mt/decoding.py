@@ -35,7 +35,7 @@ def search_ids(
     def search_batch(rows: list[int]) -> None:
         src, src_lengths = collate_sources([sources[row] for row in rows])
         limits = [length_limit(search, len(sources[row])) for row in rows]
-        with torch.no_grad(), _own_precision(models[0]):
+        with torch.inference_mode(), _own_precision(models[0]):
             hypotheses = beam_search(
                 ensemble.step,
                 ensemble.start(src.to(device), src_lengths),

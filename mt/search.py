@@ -68,11 +68,14 @@ class _Move(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """A `_Move` off the device, where single numbers and rows are read fast: no tensors."""
+    """A `_Move` off the device and as arrays, whose single numbers and rows are read fast.
 
-    place: list[int]
-    parents: list[list[int]]
-    tokens: list[list[int]]
+    Lists would be as fast, but there would be so many that the garbage collector comes.
+    """
+
+    place: np.ndarray
+    parents: np.ndarray
+    tokens: np.ndarray
     weights: np.ndarray | None
 
 
@@ -85,7 +88,7 @@ class _Ending(NamedTuple):
     length: int
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def beam_search(
     step: StepFunction[AnyState],
     state: AnyState,
@@ -216,8 +219,13 @@ def _going_on(extensions: _Extensions, beam_size: int) -> _Extensions:
 
 
 def _record(move: _Move) -> _Record:
-    weights = None if move.weights is None else move.weights.cpu().numpy()
-    return _Record(move.place.tolist(), move.parents.tolist(), move.tokens.tolist(), weights)
+    place, parents, tokens, weights = move
+    return _Record(
+        place.cpu().numpy(),
+        parents.cpu().numpy(),
+        tokens.cpu().numpy(),
+        None if weights is None else weights.cpu().numpy(),
+    )
 
 
 def _trace(records: Sequence[_Record], sentence: int, ending: _Ending) -> Hypothesis:
@@ -229,8 +237,8 @@ def _trace(records: Sequence[_Record], sentence: int, ending: _Ending) -> Hypoth
         record = records[t]
         b = record.place[sentence]
         if t < ending.length - 1:
-            tokens.append(record.tokens[b][prefix])
-            prefix = record.parents[b][prefix]
+            tokens.append(int(record.tokens[b, prefix]))
+            prefix = record.parents[b, prefix]
         if record.weights is not None:
             weights.append(record.weights[b, prefix])
     alignment = torch.from_numpy(np.stack(weights[::-1])) if weights else None
