@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WORD_START = "▁"  # sentencepiece's mark for a space before the piece
+_LINK = re.compile(r"(\d+)-(\d+)", re.ASCII)
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -77,6 +78,24 @@ def pharaoh(links: Sequence[tuple[int, int]]) -> str:
     '0-0 1-2'
     """
     return " ".join(f"{source}-{target}" for source, target in links)
+
+
+def read_pharaoh(line: str) -> list[tuple[int, int]]:
+    """Read links that `pharaoh` writes.
+
+    >>> read_pharaoh("0-0 1-2")
+    [(0, 0), (1, 2)]
+
+    Raises:
+        ValueError: for a word that is no link.
+    """
+    links = []
+    for word in line.split():
+        match = _LINK.fullmatch(word)
+        if match is None:
+            raise ValueError(f"{word!r} is no link: accepted is source-target, such as 0-0 1-2")
+        links.append((int(match.group(1)), int(match.group(2))))
+    return links
 
 
 def word_of_piece(pieces: Sequence[str], text: str) -> list[int | None]:

@@ -15,6 +15,7 @@ _HEADINGS = (
     "BLEU (95 %)",
     "chrF2",
     "perplexity",
+    "AER",
     "parameters",
     "training",
     "tokens/s",
@@ -55,7 +56,8 @@ def plain_table(comparison: Comparison, split: SplitComparison) -> str:
     ]
     title = f"{split.data.name}: {len(split.data.sources)} sentences"
     signature = f"BLEU|{split.paired.signature}"
-    return "\n".join([title, "", *lines, "", *_significance(comparison.systems, split), signature])
+    notes = [*_significance(comparison.systems, split), *_alignment_note(split), signature]
+    return "\n".join([title, "", *lines, "", *notes])
 
 
 def _introduction(comparison: Comparison) -> str:
@@ -96,6 +98,7 @@ def _split_section(comparison: Comparison, split: SplitComparison, pictures: Seq
             *_markdown_table(_HEADINGS, _table_rows(systems, split)),
             "",
             *(f"- {_escape(line)}" for line in _significance(systems, split)),
+            *(f"- {line}" for line in _alignment_note(split)),
             f"- BLEU signature: `{split.paired.signature}`",
             f"- chrF signature: `{split.evaluations[0].chrf.signature}`",
             "",
@@ -138,6 +141,7 @@ def _table_row(system: Training, evaluation: Evaluation, score: SystemScore) -> 
         f"{score.value:.2f} ± {score.interval.half_width:.2f}",
         f"{evaluation.chrf.value:.2f}",
         "-" if forced is None else f"{forced.perplexity:.2f}",
+        "-" if evaluation.alignment is None else f"{evaluation.alignment.error_rate:.3f}",
         f"{system.parameters:,}",
         "-" if system.seconds is None else duration(system.seconds),
         "-" if speed is None else f"{speed:,.0f}",
@@ -165,6 +169,12 @@ def _significance(systems: Sequence[Training], split: SplitComparison) -> list[s
             f"p = {p_value:.3f} ({verdict} at {_SIGNIFICANT}, paired bootstrap)"
         )
     return lines
+
+
+def _alignment_note(split: SplitComparison) -> list[str]:
+    if split.data.alignments is None:
+        return []
+    return ["AER: alignment error rate of attention against the gold word alignment, 0 is perfect"]
 
 
 def _example_lines(names: Sequence[str], examples: Sequence[Example]) -> list[str]:

@@ -78,6 +78,10 @@ class DataConfig:
     # Below home or root, with {split} {lang} {src} {tgt} filled in; for `hub` the dataset's id.
     path: str = "{split}.{lang}"
     member: str | None = None  # the file inside, where the path is a .zip
+    # Gold word alignments, named like `path`: a line a pair, links i-j between word i of
+    # `alignment_src`'s sentence and word j of the other (Pharaoh format). None: there are none.
+    alignment: str | None = None
+    alignment_src: str = ""
     subset: str | None = None  # the configuration of a hub dataset
     columns: dict[str, str] = field(
         default_factory=dict

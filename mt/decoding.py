@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from mt.config import SearchConfig
 from mt.data.batching import Pair, collate, collate_sources
@@ -121,6 +122,29 @@ def score_ids(
                     sequence_loss(feature[None], model.output_layer, tgt_out[None]).nll
                 )
     return scores
+
+
+def forced_attention(
+    model: Seq2Seq,
+    pairs: Sequence[Pair],
+    *,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+) -> list[Tensor] | None:
+    """Return where the model looks while it reads each target, (T, S); None without attention.
+
+    Row t is the attention from which target token t is predicted; the EOS of both sides is cut off.
+    """
+    found: list[Tensor] = [torch.empty(0)] * len(pairs)
+    for rows in _by_length([max(len(p.src), len(p.tgt)) for p in pairs], batch_size):
+        batch = collate([pairs[row] for row in rows]).to(device)
+        with torch.inference_mode(), _own_precision(model):
+            weights = model(batch.src, batch.src_lengths, batch.tgt_in).weights
+        if weights is None:
+            return None
+        for row, alignment in zip(rows, weights.cpu(), strict=True):
+            found[row] = alignment[: len(pairs[row].tgt), : len(pairs[row].src)]
+    return found
 
 
 def teacher_forced_loss(

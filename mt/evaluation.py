@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mt import metrics
+from mt.alignment_quality import AlignmentQuality, measure_alignment
 from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import Config
 from mt.decoding import TeacherForced, teacher_forced_loss
@@ -57,6 +58,8 @@ class Evaluation:
         unfinished: percentage of the hypotheses that met the length limit.
         teacher_forced: the loss on all references; None if no pair has text on both sides, and
             of several models together.
+        alignment: attention against the gold alignment; None without either, and of several models
+            together.
         seconds: wall-clock time of the translation, without loading.
     """
 
@@ -71,6 +74,7 @@ class Evaluation:
     reference_faults: Faults
     unfinished: float
     teacher_forced: TeacherForced | None
+    alignment: AlignmentQuality | None
     seconds: float
 
     @property
@@ -104,6 +108,7 @@ class Evaluation:
             "loss": forced.loss if forced else None,
             "perplexity": forced.perplexity if forced else None,
             "target_tokens": forced.n_tokens if forced else 0,
+            "alignment": self.alignment._asdict() if self.alignment else None,
             "seconds": self.seconds,
             "sentences_per_s": self.sentences_per_second,
         }
@@ -196,7 +201,22 @@ def evaluate(
         ),
         unfinished=100 * sum(map(translator.is_unfinished, translations)) / len(translations),
         teacher_forced=forced,
+        alignment=None if system.others else _measure_alignment(translator, data),
         seconds=seconds,
+    )
+
+
+def _measure_alignment(translator: Translator, data: EvaluationSet) -> AlignmentQuality | None:
+    if data.alignments is None:
+        return None
+    [model] = translator.models
+    return measure_alignment(
+        model,
+        translator.tokenizers,
+        data.sources,
+        [group[0] for group in data.references],
+        data.alignments,
+        device=translator.device,
     )
 
 

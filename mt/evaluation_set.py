@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mt.alignment import read_pharaoh
 from mt.config import DataConfig
 from mt.data.batching import Pair
 from mt.data.corpus import group_references, load_split, split_names
+from mt.data.locating import locate_alignment
 from mt.data.reading import CorpusFile, read_lines
 from mt.data.tokenizer import TokenizerPair
 
@@ -20,12 +22,15 @@ class EvaluationSet:
         sources: raw source sentences; blank ones are kept, so that lines stay aligned.
         references: for each source, its raw reference translations.
         reference_files: plain files that hold the references, where there are such.
+        alignments: gold links (source word, target word) of each source and its first reference,
+            where the corpus has them.
     """
 
     name: str
     sources: list[str]
     references: list[list[str]]
     reference_files: tuple[Path, ...] = ()
+    alignments: list[list[tuple[int, int]]] | None = None
 
 
 def default_split(config: DataConfig) -> str:
@@ -44,7 +49,41 @@ def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:
     if config.multi_reference:
         grouped = group_references(dataset)
         return EvaluationSet(split, grouped.sources, grouped.references)
-    return EvaluationSet(split, list(dataset["src"]), [[text] for text in dataset["tgt"]])
+    sources, targets = list(dataset["src"]), list(dataset["tgt"])
+    alignments = _read_alignments(config, split, sources, targets)
+    return EvaluationSet(split, sources, [[text] for text in targets], alignments=alignments)
+
+
+def _read_alignments(
+    config: DataConfig, split: str, sources: list[str], targets: list[str]
+) -> list[list[tuple[int, int]]] | None:
+    file = locate_alignment(config, config.splits.get(split, split))
+    if file is None:
+        return None
+    lines = list(read_lines(file))
+    if len(lines) != len(sources):
+        raise ValueError(
+            f"{file} has {len(lines)} lines, but the split {split} has {len(sources)} pairs: "
+            "line N of each must be the same sentence"
+        )
+    alignments = []
+    for number, (line, source, target) in enumerate(zip(lines, sources, targets, strict=True), 1):
+        try:
+            links = read_pharaoh(line)
+        except ValueError as error:
+            raise ValueError(f"{file}, line {number}: {error}") from None
+        if config.alignment_src != config.src:
+            links = [(target_word, source_word) for source_word, target_word in links]
+        n_source, n_target = len(source.split()), len(target.split())
+        for link in links:
+            if link[0] >= n_source or link[1] >= n_target:
+                raise ValueError(
+                    f"{file}, line {number}: a link to a word that is not there: the sentences "
+                    f"have {n_source} and {n_target} words; data.alignment_src="
+                    f"{config.alignment_src} must be the language whose words the links name first"
+                )
+        alignments.append(links)
+    return alignments
 
 
 def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationSet:

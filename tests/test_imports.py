@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     },
     {"mt.data", "mt.checkpoint", "mt.decoding", "mt.plotting"},
     {
+        "mt.alignment_quality",
         "mt.comparison",
         "mt.comparison_report",
         "mt.evaluation",

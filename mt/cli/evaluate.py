@@ -92,6 +92,10 @@ def _describe(
     if forced is not None:
         rows.append(("loss", f"{forced.loss:.3f}", f"nats a token, {forced.n_tokens} tokens"))
         rows.append(("perplexity", f"{forced.perplexity:.2f}", "a token, teacher-forced"))
+    alignment = evaluation.alignment
+    if alignment is not None:
+        note = f"{alignment.mass:.1%} of attention on the gold words, reading the references"
+        rows.append(("alignment error", f"{alignment.error_rate:.3f}", note))
     speed = f"{evaluation.sentences_per_second:.1f}"
     rows.append(("speed", speed, f"sentences a second, {evaluation.seconds:.1f} s in all"))
     rows += _describe_faults(evaluation)

@@ -43,6 +43,23 @@ def locate(config: DataConfig, split: str) -> list[CorpusFile]:
         )
         for lang in languages
     ]
+    return _place(config, names)
+
+
+def locate_alignment(config: DataConfig, split: str) -> CorpusFile | None:
+    """Find the file with a split's gold word alignments; None where the corpus has none.
+
+    Raises:
+        FileNotFoundError, ValueError: As in `locate`.
+    """
+    if config.alignment is None:
+        return None
+    name = _fill(config, "alignment", config.alignment, split=split, lang="")
+    [file] = _place(config, [CorpusFile(Path(name))])
+    return file
+
+
+def _place(config: DataConfig, names: list[CorpusFile]) -> list[CorpusFile]:
     if config.root is None and "://" in config.home:
         return [_download(config, name, names) for name in names]
     return [_find(config, name) for name in names]

@@ -1,0 +1,149 @@
+"""Attention against gold alignments: counted right, read right, and shown by the commands."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mt.alignment import WordAlignment, read_pharaoh
+from mt.alignment_quality import compare_links, measure_alignment
+from mt.checkpoint import RunDirectory
+from mt.cli import compare, evaluate
+from mt.config import DataConfig
+from mt.data.batching import Pair
+from mt.decoding import forced_attention
+from mt.evaluation import load_system
+from mt.evaluation_set import load_evaluation_set
+
+
+def phrasebook(**options: str) -> DataConfig:
+    languages = {"src": "en", "tgt": "de"} | options
+    return DataConfig(
+        name="phrasebook", home="embedded:phrasebook", path="{split}.{lang}.gz",
+        alignment="{split}.align.gz", alignment_src="en", **languages,
+    )  # fmt: skip
+
+
+def test_links_and_mass_are_counted_by_hand():
+    alignment = WordAlignment(
+        ["a", "b", "c"], ["x", "y"], np.array([[0.7, 0.2, 0.0], [0.5, 0.1, 0.3]])
+    )
+    assert alignment.links == [(0, 0), (0, 1)]
+    quality = compare_links([alignment], [[(0, 0), (1, 1), (2, 1)]])
+    assert quality.error_rate == pytest.approx(1 - 2 * 1 / (2 + 3))
+    assert quality.mass == pytest.approx((0.7 + 0.1 + 0.3) / 2)
+
+
+def test_sentences_count_by_their_links_and_a_word_without_gold_has_no_mass():
+    one = WordAlignment(["a"], ["x"], np.array([[0.9]]))
+    two = WordAlignment(["a", "b"], ["x", "y"], np.array([[0.9, 0.1], [0.2, 0.8]]))
+    quality = compare_links([one, two], [[(0, 0)], [(1, 1)]])
+    assert quality.error_rate == pytest.approx(1 - 2 * 2 / (3 + 2))
+    assert quality.mass == pytest.approx((0.9 + 0.8) / 2)
+    assert compare_links([], []) == (1.0, 0.0)
+
+
+def test_attention_that_learned_a_dictionary_finds_its_words(attention_run, baseline_run):
+    system = load_system(attention_run, device="cpu")
+    data = load_evaluation_set(system.config.data, "test")
+    targets = [group[0] for group in data.references]
+    straight = [[(word, word) for word in range(len(text.split()))] for text in targets]
+    shifted = [[(word, (word + 1) % len(links)) for word, _ in links] for links in straight]
+    model, tokenizers = system.translator.models[0], system.translator.tokenizers
+    right, wrong = (
+        measure_alignment(model, tokenizers, data.sources, targets, gold)
+        for gold in (straight, shifted)
+    )
+    assert right.error_rate < wrong.error_rate - 0.2
+    assert right.mass > wrong.mass + 0.2
+    other = load_system(baseline_run, device="cpu").translator
+    gold = (data.sources, targets, straight)
+    assert measure_alignment(other.models[0], other.tokenizers, *gold) is None
+
+
+def test_forced_attention_does_not_depend_on_the_neighbours(attention_run):
+    model = load_system(attention_run, device="cpu").translator.models[0]
+    pairs = [Pair([5, 6, 7, 8], [9, 10]), Pair([11], [12, 13, 14]), Pair([5, 9], [6])]
+    together = forced_attention(model, pairs)
+    alone = [forced_attention(model, [pair])[0] for pair in pairs]
+    assert [tuple(weights.shape) for weights in together] == [(2, 4), (3, 1), (1, 2)]
+    for a, b in zip(together, alone, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_phrasebook_brings_its_gold_links_in_both_directions():
+    there = load_evaluation_set(phrasebook(), "test")
+    back = load_evaluation_set(phrasebook(src="de", tgt="en"), "test")
+    assert there.alignments[0][:4] == [(0, 0), (1, 1), (2, 2), (2, 7)]
+    flipped = [[(j, i) for i, j in links] for links in there.alignments]
+    assert back.alignments == flipped
+    assert load_evaluation_set(replace(phrasebook(), alignment=None), "test").alignments is None
+
+
+@pytest.mark.parametrize("line", ["0-", "0 1", "0-1-2", "a-b", "-1-0", "²-0"])
+def test_what_is_no_link_is_named(line: str) -> None:
+    with pytest.raises(ValueError, match=r"is no link: accepted is source-target, such as 0-0"):
+        read_pharaoh(line)
+
+
+@pytest.fixture
+def aligned_run(attention_run: Path, tmp_path: Path) -> Path:
+    """Give the tiny run a copy of its corpus that has gold links."""
+    config = RunDirectory.open(attention_run).load_config()
+    for split in ("train", "valid", "test"):
+        for language in ("xx", "yy"):
+            text = Path(config.data.root, f"{split}.{language}").read_text(encoding="utf-8")
+            (tmp_path / f"{split}.{language}").write_text(text, encoding="utf-8")
+    lines = (tmp_path / "test.xx").read_text(encoding="utf-8").splitlines()
+    links = [" ".join(f"{i}-{i}" for i in range(len(line.split()))) for line in lines]
+    (tmp_path / "test.links").write_text("\n".join(links) + "\n", encoding="utf-8")
+    config.run = str(tmp_path / "run")
+    config.data = replace(
+        config.data, root=str(tmp_path), alignment="{split}.links", alignment_src="xx"
+    )
+    run = RunDirectory.new(config.run)
+    run.create(config)
+    for name in ("tokenizer.model", "checkpoints/best.pt"):
+        (run.path / name).write_bytes((attention_run / name).read_bytes())
+    return run.path
+
+
+def test_mt_evaluate_shows_the_error_rate(aligned_run, capsys):
+    assert evaluate.main([str(aligned_run), "--device=cpu"]) == 0
+    table = capsys.readouterr().out
+    assert "alignment error" in table and "of attention on the gold words" in table
+    assert evaluate.main([str(aligned_run), "--device=cpu", "--precision=bf16", "--json"]) == 0
+    [result] = json.loads(capsys.readouterr().out)
+    assert 0 <= result["alignment"]["error_rate"] < 0.9
+    assert 0 < result["alignment"]["mass"] <= 1
+
+
+def test_mt_compare_shows_the_error_rate_where_there_is_attention(
+    aligned_run, baseline_run, tmp_path, capsys
+):
+    folder = tmp_path / "comparison"
+    assert compare.main([str(aligned_run), str(baseline_run), f"--output={folder}"]) == 0
+    table = capsys.readouterr().out
+    assert "AER: alignment error rate" in table
+    column = table.splitlines()[2].split("  ")
+    assert "AER" in [cell.strip() for cell in column]
+    assert "AER" in (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_faults_of_an_alignment_file_are_named(aligned_run, capsys):
+    links = aligned_run.parent / "test.links"
+    whole = links.read_text(encoding="utf-8")
+    for text, message in (
+        (whole + "0-0\n", "has 21 lines, but the split test has 20 pairs"),
+        ("0-0 x\n" + whole.split("\n", 1)[1], "line 1: 'x' is no link"),
+        ("0-9\n" + whole.split("\n", 1)[1], "line 1: a link to a word that is not there"),
+    ):
+        links.write_text(text, encoding="utf-8")
+        assert evaluate.main([str(aligned_run), "--device=cpu"]) == 1
+        assert message in capsys.readouterr().err
+    links.unlink()
+    assert evaluate.main([str(aligned_run), "--device=cpu"]) == 1
+    assert "has no test.links or test.links.gz" in capsys.readouterr().err
