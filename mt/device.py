@@ -1,4 +1,4 @@
-"""Where to compute, and in which precision."""
+"""Where to compute, in which precision, and what becomes of freed memory."""
 
 import ctypes
 import os
@@ -52,7 +52,7 @@ def keep_freed_memory() -> None:
     Else it hands the buffers of an update or a search step back to the system, and every page of
     the next ones costs a fault.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None and sys.platform == "linux":
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -1,4 +1,8 @@
-"""The choice of where to compute."""
+"""Where to compute, in which precision, and what becomes of freed memory."""
+
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -33,3 +37,27 @@ def test_the_type_of_a_precision() -> None:
     assert select_dtype("bf16") == torch.bfloat16
     with pytest.raises(ValueError, match="precision=fp8: accepted is fp32 or bf16"):
         select_dtype("fp8")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks for something of glibc's")
+def test_freed_memory_serves_the_next_buffer_without_page_faults() -> None:
+    """In a process of its own: the setting is for good."""
+    program = """
+import resource
+import torch
+from mt.device import keep_freed_memory
+
+def faults() -> int:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    buffers = [torch.ones(20, 2**18) for _ in range(5)]  # MiB
+    del buffers
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+keep_freed_memory()
+print(*[faults() for _ in range(4)])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    first, *_, last = map(int, done.stdout.split())
+    assert last < first / 10
