@@ -177,9 +177,9 @@ class _Extensions(NamedTuple):
 def _best_extensions(totals: Tensor, log_probs: Tensor, n_wanted: int) -> _Extensions:
     """Return the best ways to extend K prefixes (B, K) by a token (B, K, V).
 
-    Twice the beam of them, because even if one beam of them ends, another lives on. They stand in
-    as many blocks of the vocabulary, whose maxima are highest: a maximum is quick to take, an order
-    is not.
+    Wanted is twice the beam size: even if half of them end, the beam lives on. They stand in as
+    many blocks of the vocabulary, whose maxima are highest: a maximum is quick to take, an order is
+    not.
     """
     n_live, vocab_size = log_probs.shape[1:]
     n_wanted = min(n_wanted, n_live * vocab_size)
@@ -200,7 +200,7 @@ def _best_extensions(totals: Tensor, log_probs: Tensor, n_wanted: int) -> _Exten
 def _ended(
     extensions: _Extensions, beam_size: int, length: int, length_penalty: float
 ) -> Iterator[tuple[int, _Ending]]:
-    """Yield the row and the hypothesis of what ends among the best of a beam's number."""
+    """Yield the row and the hypothesis of what ends among the `beam_size` best extensions."""
     top, parents, tokens = (part[:, :beam_size] for part in extensions)
     ends = (tokens == EOS_ID) & (top > float("-inf"))
     divisor = length_penalty_divisor(length, length_penalty)
@@ -211,7 +211,7 @@ def _ended(
 
 
 def _going_on(extensions: _Extensions, beam_size: int) -> _Extensions:
-    """Return the best extensions that do not end, at most a beam's number."""
+    """Return the best extensions that do not end, at most `beam_size`."""
     top, parents, tokens = extensions
     totals = top.masked_fill(tokens == EOS_ID, float("-inf"))
     totals, order = totals.topk(min(beam_size, totals.shape[1]), dim=-1)

@@ -59,7 +59,7 @@ class AdditiveScore(nn.Module):
         # A CPU's cache holds the (B, 1, S, A) of one query, not those of a whole target.
         at_once = projected.shape[1] if projected.is_cuda else 1
         energy = self.energy.weight.squeeze(0).to(keys.dtype)  # v
-        with torch.autocast(query.device.type, enabled=False):
+        with torch.autocast(query.device.type, enabled=False):  # tanh and sum in fp32
             energies = [
                 tanh(part.unsqueeze(2) + keys.unsqueeze(1)) @ energy  # (B, ·, S)
                 for part in projected.split(at_once, dim=1)

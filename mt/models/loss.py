@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mt.data.tokenizer import PAD_ID
 from mt.models.precision import product_dtype
 
-CHUNK = 1024  # tokens
+CHUNK = 1024  # tokens; a batch of fewer has its weight gradient in one product
 
 
 class SequenceLoss(NamedTuple):
@@ -90,7 +90,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             d_bias = d_bias - smoothing / len(w) * n_logits
         if wants_gradient:
             ctx.n_passes = n_passes
-            ctx.save_for_backward(d_x, d_weight, d_bias)
+            # Without any token there was no chunk to give them their shape.
+            ctx.save_for_backward(d_x, d_weight.expand_as(weight), d_bias.expand_as(bias))
         nll /= n_passes
         ctx.mark_non_differentiable(nll)
         return loss / n_passes + consistency * disagreement, nll

@@ -141,6 +141,20 @@ def test_what_stands_at_padding_does_not_count() -> None:
     assert first.n_tokens == second.n_tokens == 5
 
 
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_batch_without_real_tokens_has_gradients_of_zero(passes: int) -> None:
+    layer = nn.Linear(WIDTH, VOCAB)
+    features = torch.randn(passes * 2, 3, WIDTH, requires_grad=True)
+    targets = torch.full((2, 3), PAD_ID)
+    found = sequence_loss(
+        features, layer, targets, label_smoothing=0.1, consistency=float(passes - 1)
+    )
+    assert (found.loss.item(), found.nll.item(), found.n_tokens) == (0.0, 0.0, 0)
+    inputs = [features, layer.weight, layer.bias]
+    for gradient, x in zip(torch.autograd.grad(found.loss, inputs), inputs, strict=True):
+        assert torch.equal(gradient, torch.zeros_like(x))
+
+
 def test_the_nll_knows_no_smoothing_and_carries_no_gradient() -> None:
     layer = nn.Linear(WIDTH, VOCAB)
     targets = _targets([4, 3])
