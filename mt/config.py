@@ -187,8 +187,6 @@ class OptimConfig:
     weight_decay: float = 0.0
     beta2: float = 0.999
     label_smoothing: float = 0.1
-    # α of R-Drop: read every batch twice and punish predictions that differ by the dropout; 0: off.
-    consistency: float = 0.0
     clip_norm: float = 1.0
     schedule: ScheduleKind = ScheduleKind.cosine
     warmup_steps: int = 200
@@ -202,7 +200,6 @@ class OptimConfig:
         _require_positive("optim.lr", self.lr)
         _require_positive("optim.clip_norm", self.clip_norm)
         _require_fraction("optim.label_smoothing", self.label_smoothing)
-        _require(self.consistency >= 0, "optim.consistency", self.consistency, "0 or more")
         _require_fraction("optim.beta2", self.beta2)
         _require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
         _require(self.warmup_steps >= 0, "optim.warmup_steps", self.warmup_steps, "0 or more")

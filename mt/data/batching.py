@@ -69,15 +69,6 @@ class Batch(NamedTuple):
             src=self.src.to(device), tgt_in=self.tgt_in.to(device), tgt_out=self.tgt_out.to(device)
         )
 
-    def repeated(self, times: int) -> Self:
-        """Put so many copies of the rows one after the other."""
-        return self._replace(
-            src=self.src.repeat(times, 1),
-            src_lengths=self.src_lengths.repeat(times),
-            tgt_in=self.tgt_in.repeat(times, 1),
-            tgt_out=self.tgt_out.repeat(times, 1),
-        )
-
     def silenced(self) -> Self:
         """Make every target token padding: a batch of the same cost that teaches nothing."""
         return self._replace(tgt_out=torch.full_like(self.tgt_out, PAD_ID))

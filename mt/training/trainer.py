@@ -190,16 +190,14 @@ class Trainer:
         torch.manual_seed(int(seed.generate_state(1)[0]))
 
     def _forward(self, batch: Batch) -> SequenceLoss:
-        optim, bf16 = self.config.optim, self.config.trainer.precision is Precision.bf16
-        read = batch.repeated(2) if optim.consistency > 0 else batch
+        bf16 = self.config.trainer.precision is Precision.bf16
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            features, _ = self.replica(read.src, read.src_lengths, read.tgt_in)
+            features, _ = self.replica(batch.src, batch.src_lengths, batch.tgt_in)
             return sequence_loss(
                 features,
                 self.model.output_layer,
                 batch.tgt_out,
-                label_smoothing=optim.label_smoothing,
-                consistency=optim.consistency,
+                label_smoothing=self.config.optim.label_smoothing,
             )
 
     def _divergence(self, loss: float, norm: float) -> str:
