@@ -49,8 +49,8 @@ def available_cores() -> int:
 def keep_freed_memory() -> None:
     """Let glibc, where it is the C library, keep what is freed for the next large buffer.
 
-    Else it hands the buffers of an update or a search step back to the system, and every page of
-    the next ones costs a fault.
+    Else it hands the buffers of a training update back to the system, and every page of the next
+    ones costs a fault. It is for good in this process.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

@@ -73,15 +73,14 @@ def _read_alignments(
         except ValueError as error:
             raise ValueError(f"{file}, line {number}: {error}") from None
         if config.alignment_src != config.src:
-            links = [(target_word, source_word) for source_word, target_word in links]
+            links = [(j, i) for i, j in links]
         n_source, n_target = len(source.split()), len(target.split())
-        for link in links:
-            if link[0] >= n_source or link[1] >= n_target:
-                raise ValueError(
-                    f"{file}, line {number}: a link to a word that is not there: the sentences "
-                    f"have {n_source} and {n_target} words; data.alignment_src="
-                    f"{config.alignment_src} must be the language whose words the links name first"
-                )
+        if any(i >= n_source or j >= n_target for i, j in links):
+            raise ValueError(
+                f"{file}, line {number}: a link to a word that is not there: the sentences "
+                f"have {n_source} and {n_target} words; data.alignment_src="
+                f"{config.alignment_src} must be the language whose words the links name first"
+            )
         alignments.append(links)
     return alignments
 
