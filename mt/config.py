@@ -116,10 +116,11 @@ class TokenizerConfig:
     vocab_size: int = 2000
     joint: bool = True  # one model for both languages
     character_coverage: float = 1.0
-    sample_nbest: int = (
-        0  # subword regularisation at training time: draw among the N best segmentations; 0 is off
-    )
-    sample_alpha: float = 0.2  # smoothing of that draw
+    # Subword regularisation: at training time every sentence is cut anew each time it comes. A
+    # unigram model draws segmentation x with a probability proportional to P(x) ** sample_alpha
+    # (Kudo 2018, 3.2), BPE leaves each merge out with probability sample_alpha (BPE-dropout,
+    # Provilkov et al. 2020, 3). 0 is off.
+    sample_alpha: float = 0.0
 
     def __post_init__(self) -> None:
         _require(
@@ -134,13 +135,7 @@ class TokenizerConfig:
             self.character_coverage,
             "0.9 to 1",
         )
-        _require(self.sample_nbest >= 0, "tokenizer.sample_nbest", self.sample_nbest, "0 or more")
-        _require(
-            self.sample_nbest == 0 or self.kind is TokenizerKind.unigram,
-            "tokenizer.sample_nbest",
-            self.sample_nbest,
-            "0 with tokenizer.kind=bpe: only a unigram model has n-best segmentations",
-        )
+        _require_fraction("tokenizer.sample_alpha", self.sample_alpha)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mt.choices import Format, Metric, ScoreKind, TokenizerKind, Tying
+from mt.choices import Format, Metric, ScoreKind, Tying
 from mt.config import (
     Config,
     DataConfig,
@@ -44,11 +44,10 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         {"character_coverage": 1.1},
         "tokenizer.character_coverage=1.1: accepted is 0.9 to 1",
     ),
-    (TokenizerConfig, {"sample_nbest": -1}, "tokenizer.sample_nbest=-1: accepted is 0 or more"),
     (
         TokenizerConfig,
-        {"sample_nbest": 8, "kind": TokenizerKind.bpe},
-        "tokenizer.sample_nbest=8: accepted is 0 with tokenizer.kind=bpe: only a unigram model",
+        {"sample_alpha": 1.0},
+        "tokenizer.sample_alpha=1.0: accepted is a number from 0 up to, but not including, 1",
     ),
     *(
         (ModelConfig, {name: 0}, f"model.{name}=0: {POSITIVE}")
@@ -124,7 +123,7 @@ def test_a_value_out_of_range_is_refused(kind: type, options: dict[str, Any], me
         (HoldoutConfig, {"valid": 0.0, "test": 0.99}),
         (DataConfig, {"max_length": 1, "src": "de", "tgt": "en"}),
         (TokenizerConfig, {"vocab_size": 300, "character_coverage": 0.9}),
-        (TokenizerConfig, {"sample_nbest": 8}),
+        (TokenizerConfig, {"sample_alpha": 0.99}),
         (ModelConfig, {"word_dropout": 0.99, "embedding_size": 1}),
         (OptimConfig, {"lr": 0.1, "min_lr": 0.1, "warmup_steps": 0, "beta2": 0.0}),
         (TrainerConfig, {"max_steps": None, "patience": 1, "keep": 0}),

@@ -113,8 +113,8 @@ class BatchLoader:
     Args:
         encoded: The encoded training split.
         sampler: Chooses the rows; its position is the position of the loader.
-        tokenizers: Draw other segmentations of the text when `sample_nbest` is above 0.
-        tokenizer_config: `sample_nbest` and `sample_alpha`.
+        tokenizers: Draw other segmentations of the text when `sample_alpha` is above 0.
+        tokenizer_config: `sample_alpha`.
         seed: With epoch and batch number it decides the draws, so that a resumed run repeats them.
         accumulate: Batches of one update; the last update of an epoch may have fewer.
         rank: The process whose share of every update this is, from 0.
@@ -172,18 +172,16 @@ class BatchLoader:
 
     def _batch(self, rows: _Rows) -> Batch:
         table = self._table[rows.numbers]
-        if self._config.sample_nbest == 0:
+        if self._config.sample_alpha == 0:
             return _batch(_ragged_column(table["src_ids"]), _ragged_column(table["tgt_ids"]))
-        rng = np.random.default_rng([self._seed, rows.epoch, rows.position])
-        return self._sampled(table["src"].to_pylist(), table["tgt"].to_pylist(), rng=rng)
-
-    def _sampled(self, src: list[str], tgt: list[str], *, rng: np.random.Generator) -> Batch:
-        nbest, alpha = self._config.sample_nbest, self._config.sample_alpha
-        sides = [
-            [tokenizer.sample(text, nbest=nbest, alpha=alpha, rng=rng) for text in texts]
-            for tokenizer, texts in zip(self._tokenizers, (src, tgt), strict=True)
-        ]
-        return _batch(_ragged(sides[0]), _ragged(sides[1]))
+        seeds = np.random.SeedSequence([self._seed, rows.epoch, rows.position]).generate_state(2)
+        src, tgt = (
+            tokenizer.sample(
+                table[side].to_pylist(), alpha=self._config.sample_alpha, seed=int(seed)
+            )
+            for tokenizer, side, seed in zip(self._tokenizers, ("src", "tgt"), seeds, strict=True)
+        )
+        return _batch(_ragged(src), _ragged(tgt))
 
 
 def _batch(src: _Ragged, tgt: _Ragged) -> Batch:

@@ -13,11 +13,11 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import numpy as np
 import sentencepiece
 
 from mt.config import TokenizerConfig, to_plain
@@ -60,13 +60,11 @@ class Tokenizer:
                 f"the sentencepiece model has pad, unk, bos, eos = {special}; accepted is "
                 f"{(PAD_ID, UNK_ID, BOS_ID, EOS_ID)}: let mt-train make the model"
             )
-        size = processor.get_piece_size()
-        self._scores = np.array([processor.get_score(i) for i in range(size)])
 
     @property
     def vocab_size(self) -> int:
         """The number of pieces, the special symbols included."""
-        return len(self._scores)
+        return int(self._processor.get_piece_size())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode sentences, without BOS and EOS; the unknown id never occurs.
@@ -92,17 +90,23 @@ class Tokenizer:
         """Return the piece of each id, such as `▁house`, `s` or `<0xE2>`."""
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
-    def sample(self, text: str, *, nbest: int, alpha: float, rng: np.random.Generator) -> list[int]:
-        """Draw one of the `nbest` likeliest segmentations (Kudo 2018, section 3.2).
+    def sample(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
+        """Cut sentences at random, as `TokenizerConfig.sample_alpha` says.
 
-        Segmentation `x` is drawn with a probability proportional to `P(x) ** alpha` under the
-        unigram model. The draw is a function of the state of `rng` alone.
+        The draws are a function of `seed` alone: sentencepiece has one generator a thread, which it
+        seeds when the thread first draws, so that a new thread begins with the seed set just now.
         """
-        candidates: list[list[int]] = self._processor.nbest_encode(_valid(text), nbest_size=nbest)
-        scores = np.array([self._scores[ids].sum() if ids else 0.0 for ids in candidates])
-        weights = np.exp(alpha * (scores - scores.max()))
-        drawn = np.searchsorted(np.cumsum(weights), rng.random() * weights.sum(), side="right")
-        return candidates[min(int(drawn), len(candidates) - 1)]
+
+        def draw() -> list[list[int]]:
+            encode = self._processor.encode
+            return [
+                encode(_valid(text), enable_sampling=True, alpha=alpha, nbest_size=-1)
+                for text in texts
+            ]
+
+        sentencepiece.set_random_generator_seed(seed)
+        with ThreadPoolExecutor(max_workers=1) as new_thread:
+            return new_thread.submit(draw).result()
 
 
 class TokenizerPair(NamedTuple):
@@ -239,7 +243,7 @@ def _sample_lines(sentences: Sequence[str]) -> list[str]:
 
 def _key(sentences: list[str], config: TokenizerConfig) -> str:
     options = to_plain(config)
-    for name in ("joint", "sample_nbest", "sample_alpha"):  # they do not change the model
+    for name in ("joint", "sample_alpha"):  # they do not change the model
         del options[name]
     digest = hashlib.blake2b(digest_size=16)
     for text in chain([sentencepiece.__version__, repr(sorted(options.items()))], sentences):

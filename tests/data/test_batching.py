@@ -33,9 +33,9 @@ def encoded(
     return encode_split(load_split(config, "train"), tokenizers, max_length=40)
 
 
-def loader(encoded: EncodedSplit, tokenizers: TokenizerPair, *, nbest: int = 0) -> BatchLoader:
+def loader(encoded: EncodedSplit, tokenizers: TokenizerPair, *, alpha: float = 0.0) -> BatchLoader:
     sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=300, seed=1)
-    config = TokenizerConfig(sample_nbest=nbest, sample_alpha=0.1)
+    config = TokenizerConfig(sample_alpha=alpha)
     return BatchLoader(encoded, sampler, tokenizers=tokenizers, tokenizer_config=config, seed=1)
 
 
@@ -106,7 +106,7 @@ def test_sampling_changes_the_pieces_but_not_the_text(
     encoded: EncodedSplit, tokenizers: TokenizerPair
 ) -> None:
     plain = batches_of(loader(encoded, tokenizers))
-    sampled = batches_of(loader(encoded, tokenizers, nbest=8))
+    sampled = batches_of(loader(encoded, tokenizers, alpha=0.1))
     assert not same(plain, sampled)
     for one, other in zip(plain, sampled, strict=True):
         for field in ("src", "tgt_out"):
@@ -116,7 +116,7 @@ def test_sampling_changes_the_pieces_but_not_the_text(
 
 
 def test_sampling_differs_between_epochs(encoded: EncodedSplit, tokenizers: TokenizerPair) -> None:
-    batches = loader(encoded, tokenizers, nbest=8)
+    batches = loader(encoded, tokenizers, alpha=0.1)
     tokens = [sum(batch.n_tokens for batch in batches_of(batches)) for _ in range(3)]
     assert len(set(tokens)) > 1
 
@@ -129,21 +129,21 @@ def test_sampling_differs_between_batches(
     config = DataConfig(name="toy", src="en", tgt="de", root=str(tmp_path))
     encoded = encode_split(load_split(config, "train"), tokenizers, max_length=None)
     sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=1, seed=1)
-    options = TokenizerConfig(sample_nbest=8, sample_alpha=0.1)
+    options = TokenizerConfig(sample_alpha=0.1)
     batches = BatchLoader(encoded, sampler, tokenizers=tokenizers, tokenizer_config=options, seed=1)
     assert len({tuple(batch.src[0].tolist()) for batch in batches_of(batches)}) > 1
 
 
-@pytest.mark.parametrize("nbest", [0, 8])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
 @pytest.mark.parametrize("stop", [1, 5])
 def test_resumed_loader_equals_uninterrupted(
-    encoded: EncodedSplit, tokenizers: TokenizerPair, nbest: int, stop: int
+    encoded: EncodedSplit, tokenizers: TokenizerPair, alpha: float, stop: int
 ) -> None:
-    whole = loader(encoded, tokenizers, nbest=nbest)
+    whole = loader(encoded, tokenizers, alpha=alpha)
     expected = batches_of(whole) + batches_of(whole)
-    interrupted = loader(encoded, tokenizers, nbest=nbest)
+    interrupted = loader(encoded, tokenizers, alpha=alpha)
     done = list(chain.from_iterable(islice(interrupted, stop)))
-    resumed = loader(encoded, tokenizers, nbest=nbest)
+    resumed = loader(encoded, tokenizers, alpha=alpha)
     resumed.sampler.load_state_dict(interrupted.sampler.state_dict())
     done += batches_of(resumed) + batches_of(resumed)
     assert same(done, expected)
@@ -213,5 +213,5 @@ def test_order_of_rows_does_not_touch_numpy_global_state(
     np.random.seed(0)
     expected = np.random.random()
     np.random.seed(0)
-    list(loader(encoded, tokenizers, nbest=4))
+    list(loader(encoded, tokenizers, alpha=0.1))
     assert np.random.random() == expected

@@ -98,36 +98,53 @@ def unigram(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return train(TokenizerConfig(vocab_size=300), tmp_path_factory.mktemp("unigram")).src
 
 
-def test_sample_is_a_function_of_the_generator(unigram: Tokenizer) -> None:
-    def draws(seed: int) -> list[list[int]]:
-        rng = np.random.default_rng(seed)
-        return [unigram.sample(LINES[0], nbest=8, alpha=0.1, rng=rng) for _ in range(20)]
-
-    assert draws(1) == draws(1)
-    assert draws(1) != draws(2)
+@pytest.fixture(scope="module")
+def bpe(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    config = TokenizerConfig(kind=TokenizerKind.bpe, vocab_size=300)
+    return train(config, tmp_path_factory.mktemp("bpe")).src
 
 
-def test_sample_spells_the_same_text(unigram: Tokenizer) -> None:
-    rng = np.random.default_rng(0)
-    drawn = {tuple(unigram.sample("big doglet", nbest=16, alpha=0.1, rng=rng)) for _ in range(100)}
+@pytest.fixture(params=["unigram", "bpe"])
+def sampling(request: pytest.FixtureRequest) -> Tokenizer:
+    tokenizer: Tokenizer = request.getfixturevalue(request.param)
+    return tokenizer
+
+
+def test_sample_is_a_function_of_the_seed(sampling: Tokenizer) -> None:
+    """Whatever was drawn before, in this thread or another."""
+    one, two = (sampling.sample(LINES, alpha=0.3, seed=seed) for seed in (1, 2))
+    assert len(one) == len(LINES) and one != two
+    assert sampling.sample(LINES, alpha=0.3, seed=1) == one
+
+
+def test_sample_spells_the_same_text(sampling: Tokenizer) -> None:
+    drawn = {tuple(ids) for ids in sampling.sample(["big doglet"] * 100, alpha=0.3, seed=0)}
     assert len(drawn) > 1
-    assert {unigram.decode(list(ids)) for ids in drawn} == {"big doglet"}
+    assert {sampling.decode(list(ids)) for ids in drawn} == {"big doglet"}
 
 
-def test_sample_follows_the_smoothed_probabilities(unigram: Tokenizer) -> None:
-    nbest, alpha, n = 4, 0.5, 4000
+def test_a_unigram_sample_follows_the_smoothed_probabilities(unigram: Tokenizer) -> None:
+    alpha, n = 0.5, 4000
     processor = sentencepiece.SentencePieceProcessor(model_proto=unigram.model)
-    candidates = processor.nbest_encode("big doglet", nbest_size=nbest)
+    candidates = processor.nbest_encode("big doglet", nbest_size=512)
     log_probs = np.array([sum(processor.get_score(i) for i in ids) for ids in candidates])
     expected = np.exp(alpha * log_probs) / np.exp(alpha * log_probs).sum()
-    rng = np.random.default_rng(0)
-    drawn = [unigram.sample("big doglet", nbest=nbest, alpha=alpha, rng=rng) for _ in range(n)]
+    drawn = unigram.sample(["big doglet"] * n, alpha=alpha, seed=0)
     shares = np.array([drawn.count(ids) / n for ids in candidates])
     assert np.abs(shares - expected).max() < 5 * np.sqrt(0.25 / n)
 
 
-def test_sample_of_nothing_is_nothing(unigram: Tokenizer) -> None:
-    assert unigram.sample("", nbest=4, alpha=0.1, rng=np.random.default_rng(0)) == []
+def test_a_bpe_sample_leaves_merges_out(bpe: Tokenizer) -> None:
+    """The more, the more pieces; nearly none of them, and the text is cut as without sampling."""
+    cut = bpe.encode(LINES)
+    lengths = [sum(map(len, bpe.sample(LINES, alpha=a, seed=0))) for a in (0.1, 0.3, 0.9)]
+    assert sum(map(len, cut)) < lengths[0] < lengths[1] < lengths[2]
+    assert bpe.sample(LINES, alpha=1e-9, seed=0) == cut
+
+
+def test_sample_of_nothing_is_nothing(sampling: Tokenizer) -> None:
+    assert sampling.sample([""], alpha=0.1, seed=0) == [[]]
+    assert sampling.sample([], alpha=0.1, seed=0) == []
 
 
 @pytest.mark.parametrize("joint", [True, False])
@@ -158,7 +175,7 @@ def test_second_training_comes_from_the_cache(
         raise RuntimeError("trained again")
 
     monkeypatch.setattr(sentencepiece.SentencePieceTrainer, "train", forbidden)
-    sampled = TokenizerConfig(vocab_size=300, sample_nbest=4)  # does not change the model
+    sampled = TokenizerConfig(vocab_size=300, sample_alpha=0.1)  # does not change the model
     assert train(sampled, tmp_path).src.model == first.src.model
     for changed in [
         lambda: train(TokenizerConfig(vocab_size=301), tmp_path),

@@ -114,7 +114,7 @@ def test_resumed_run_equals_an_uninterrupted_one(
 def test_resuming_with_subword_regularisation_is_exact(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokenizer = dataclasses.replace(config.tokenizer, sample_nbest=4)
+    tokenizer = dataclasses.replace(config.tokenizer, sample_alpha=0.1)
     config = dataclasses.replace(config, tokenizer=tokenizer)
     whole, broken = change(config, tmp_path / "whole"), change(config, tmp_path / "broken")
     train(whole)
