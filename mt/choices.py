@@ -24,6 +24,7 @@ class DecoderKind(Enum):
     """What of the source the decoder sees."""
 
     attention = "attention"
+    conditional = "conditional"  # attention too, between two transitions of one step
     fixed_context = "fixed_context"
 
 

@@ -169,6 +169,12 @@ class ModelConfig:
             "attention_size",
         ):
             _require_positive(f"model.{name}", getattr(self, name))
+        _require(
+            self.decoder_layers == 1 or self.decoder is not DecoderKind.conditional,
+            "model.decoder_layers",
+            self.decoder_layers,
+            "1 with model.decoder=conditional",
+        )
         for name in ("embedding_dropout", "state_dropout", "output_dropout", "word_dropout"):
             _require_fraction(f"model.{name}", getattr(self, name))
 

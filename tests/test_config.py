@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mt.choices import Format, Metric, ScoreKind, Tying
+from mt.choices import DecoderKind, Format, Metric, ScoreKind, Tying
 from mt.config import (
     Config,
     DataConfig,
@@ -64,6 +64,11 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         (ModelConfig, {name: value}, f"model.{name}={value}: {FRACTION}")
         for name in ("embedding_dropout", "state_dropout", "output_dropout", "word_dropout")
         for value in (1.0, -0.5)
+    ),
+    (
+        ModelConfig,
+        {"decoder": DecoderKind.conditional, "decoder_layers": 2},
+        "model.decoder_layers=2: accepted is 1 with model.decoder=conditional",
     ),
     (OptimConfig, {"lr": 0.0}, f"optim.lr=0.0: {POSITIVE}"),
     (OptimConfig, {"clip_norm": -1.0}, f"optim.clip_norm=-1.0: {POSITIVE}"),

@@ -21,6 +21,7 @@ VOCAB = 15
 KINDS: dict[str, dict[str, object]] = {
     "feeding": {},
     "parallel": {"input_feeding": False, "decoder_layers": 2},
+    "conditional": {"decoder": DecoderKind.conditional},
     "baseline": {"decoder": DecoderKind.fixed_context},
     "initial-state": {
         "decoder": DecoderKind.fixed_context,

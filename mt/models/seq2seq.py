@@ -10,6 +10,7 @@ from mt.choices import ContextKind, DecoderKind, Tying
 from mt.config import ModelConfig
 from mt.data.tokenizer import PAD_ID
 from mt.models.attention import Attention, Memory, build_score
+from mt.models.conditional import ConditionalDecoder
 from mt.models.decoder import AttentionDecoder, Decoded, DecoderState, FixedContextDecoder
 from mt.models.embedding import Embedding
 from mt.models.encoder import GRUEncoder
@@ -43,7 +44,7 @@ class Seq2Seq(nn.Module):
         *,
         src_embedding: Embedding,
         encoder: GRUEncoder,
-        decoder: AttentionDecoder | FixedContextDecoder,
+        decoder: AttentionDecoder | ConditionalDecoder | FixedContextDecoder,
         output_layer: nn.Linear,
     ) -> None:
         super().__init__()
@@ -127,7 +128,7 @@ def build_model(config: ModelConfig, *, src_vocab_size: int, tgt_vocab_size: int
 
 def _build_decoder(
     config: ModelConfig, embedding: Embedding, memory_size: int
-) -> AttentionDecoder | FixedContextDecoder:
+) -> AttentionDecoder | ConditionalDecoder | FixedContextDecoder:
     if config.decoder is DecoderKind.fixed_context:
         return FixedContextDecoder(
             embedding,
@@ -146,6 +147,16 @@ def _build_decoder(
         memory_size=memory_size,
         attention_size=config.attention_size,
     )
+    if config.decoder is DecoderKind.conditional:
+        return ConditionalDecoder(
+            embedding,
+            Attention(score),
+            embedding_size=config.embedding_size,
+            memory_size=memory_size,
+            size=config.decoder_size,
+            output_dropout=config.output_dropout,
+            layer_norm=config.layer_norm,
+        )
     return AttentionDecoder(
         embedding,
         Attention(score),

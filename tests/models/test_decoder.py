@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mt.choices import ContextKind, DecoderKind, ScoreKind, Tying
 from mt.config import ModelConfig
 from mt.models.attention import Memory
+from mt.models.conditional import ConditionalDecoder
 from mt.models.decoder import AttentionDecoder, Decoder, DecoderState
 from mt.models.seq2seq import build_model
 
@@ -17,6 +18,10 @@ LENGTHS = [5, 2, 3]
 STEPS = 4
 
 KINDS = {
+    **{
+        f"{score.name}-conditional": {"score": score, "decoder": DecoderKind.conditional}
+        for score in ScoreKind
+    },
     **{
         f"{score.name}-{'feeding' if feeding else 'parallel'}": {
             "score": score,
@@ -29,6 +34,9 @@ KINDS = {
         for context in ContextKind
     },
 }
+
+# A conditional decoder has one layer.
+DEPTHS = [(k, n) for k in KINDS for n in (1, 2) if n == 1 or not k.endswith("conditional")]
 
 
 def _decoder(kind: str, *, layers: int = 1, layer_norm: bool = False) -> Decoder:
@@ -60,8 +68,7 @@ def _tokens() -> Tensor:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "layers"), DEPTHS)
 def test_a_whole_target_equals_single_steps(kind: str, layers: int) -> None:
     """What training computes is what search computes."""
     decoder = _decoder(kind, layers=layers, layer_norm=layers == 2)
@@ -81,8 +88,7 @@ def test_a_whole_target_equals_single_steps(kind: str, layers: int) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "layers"), DEPTHS)
 def test_rows_of_one_sentence_share_its_memory(kind: str, layers: int) -> None:
     """K rows a sentence with B memories give what K copies of every memory give."""
     k = 3
@@ -124,19 +130,38 @@ def _reference(
     return torch.stack(features, dim=1)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("score", ScoreKind)
-def test_input_feeding_equals_cells_of_the_library(score: ScoreKind, layers: int) -> None:
-    """The shortcuts of the unrolled recurrence change neither values nor gradients."""
-    decoder = _decoder(f"{score.name}-feeding", layers=layers)
-    assert isinstance(decoder, AttentionDecoder)
+def _conditional_reference(
+    decoder: ConditionalDecoder, tokens: Tensor, summary: Tensor, memory: Memory
+) -> Tensor:
+    """Decode with the library's cells a step at a time, as the paper writes it."""
+    [hidden] = decoder.bridge(summary)
+    features = []
+    for t in range(tokens.shape[1]):
+        embedded = decoder.embedding(tokens[:, t : t + 1]).squeeze(1)
+        asking = decoder.before(embedded, hidden)
+        context = decoder.attention(asking.unsqueeze(1), memory).context.squeeze(1)
+        hidden = decoder.after(context, asking)
+        joined = torch.cat([hidden, context, embedded], dim=-1)
+        features.append(torch.tanh(decoder.readout.linear(joined)))
+    return torch.stack(features, dim=1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "layers"), [(k, n) for k, n in DEPTHS if k.endswith(("feeding", "conditional"))]
+)
+def test_unrolled_recurrences_equal_cells_of_the_library(kind: str, layers: int) -> None:
+    """Their shortcuts change neither values nor gradients."""
+    decoder = _decoder(kind, layers=layers)
     tokens, summary = _tokens(), _summary().requires_grad_()
     states = torch.randn(len(LENGTHS), max(LENGTHS), 2 * ENCODER, dtype=torch.double)
     states.requires_grad_()
     mask = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS).unsqueeze(-1)
     memory = Memory(states, decoder.project(states), mask)
     ours = decoder(tokens, decoder.initial_state(summary), memory).features
-    theirs = _reference(decoder, tokens, summary, memory)
+    if isinstance(decoder, ConditionalDecoder):
+        theirs = _conditional_reference(decoder, tokens, summary, memory)
+    else:
+        theirs = _reference(decoder, tokens, summary, memory)
     torch.testing.assert_close(ours, theirs)
     direction = torch.randn_like(ours)
     inputs = [states, summary, *decoder.parameters()]
@@ -149,9 +174,9 @@ def test_input_feeding_equals_cells_of_the_library(score: ScoreKind, layers: int
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_step_sees_no_later_token(kind: str) -> None:
-    decoder = _decoder(kind, layers=2)
+@pytest.mark.parametrize(("kind", "layers"), DEPTHS)
+def test_a_step_sees_no_later_token(kind: str, layers: int) -> None:
+    decoder = _decoder(kind, layers=layers)
     memory, state, tokens = _memory(decoder), decoder.initial_state(_summary()), _tokens()
     changed = tokens.clone()
     changed[:, 2] = (changed[:, 2] - 3) % (VOCAB - 4) + 4

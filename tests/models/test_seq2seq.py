@@ -13,6 +13,7 @@ from mt.config import ModelConfig, SearchConfig
 from mt.data.batching import Pair, collate
 from mt.data.tokenizer import PAD_ID
 from mt.decoding import search_ids
+from mt.models.conditional import ConditionalDecoder
 from mt.models.decoder import AttentionDecoder, FixedContextDecoder
 from mt.models.loss import sequence_loss
 from mt.models.seq2seq import Seq2Seq, build_model
@@ -38,6 +39,7 @@ KINDS: list[dict[str, object]] = [
     {"input_feeding": True, "encoder_layers": 2, "decoder_layers": 2},
     {"input_feeding": False, "score": ScoreKind.scaled_dot},
     {"input_feeding": True, "layer_norm": True, "score": ScoreKind.general},
+    {"decoder": DecoderKind.conditional, "layer_norm": True, "encoder_layers": 2},
     {"decoder": DecoderKind.fixed_context},
     {"decoder": DecoderKind.fixed_context, "context": ContextKind.initial_state},
 ]
@@ -107,6 +109,7 @@ def test_a_step_gives_normalised_log_probabilities_of_the_features(
 
 def test_each_kind_of_decoder_is_built() -> None:
     assert isinstance(_model().decoder, AttentionDecoder)
+    assert isinstance(_model(decoder=DecoderKind.conditional).decoder, ConditionalDecoder)
     assert isinstance(_model(decoder=DecoderKind.fixed_context).decoder, FixedContextDecoder)
 
 
