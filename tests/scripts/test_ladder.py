@@ -1,0 +1,70 @@
+"""The table of the ladder says what the runs' records say, row above row."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from mt.cli.train import CONFIGS
+
+LADDER = Path(__file__).resolve().parents[2] / "scripts" / "ladder"
+ROWS = sorted(path.stem for path in (CONFIGS / "experiment" / "ladder").glob("*.yaml"))
+
+
+def _ladder(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(LADDER), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _write_run(folder: Path, bleu: list[float], *, reason: str = "finished") -> None:
+    folder.mkdir(parents=True)
+    events: list[dict[str, object]] = [{"event": "start", "step": 0}]
+    for step, value in enumerate(bleu, start=1):
+        events.append({"event": "valid", "step": step, "bleu": value, "ppl": 100 / value})
+    end = {"reason": reason, "seconds": 120.0, "parameters": 1_420_000}
+    events.append({"event": "end", "step": len(bleu), **end})
+    lines = "".join(json.dumps(event) + "\n" for event in events)
+    (folder / "metrics.jsonl").write_text(lines, encoding="utf-8")
+
+
+def test_the_table_holds_means_spreads_and_steps(tmp_path: Path) -> None:
+    _write_run(tmp_path / "conditional-1", [20.0, 34.0, 33.0])
+    _write_run(tmp_path / "conditional-2", [35.0])
+    _write_run(tmp_path / "base-1", [25.0])
+    _write_run(tmp_path / "base-2", [90.0], reason="interrupted")  # does not count
+    _write_run(tmp_path / "another-1", [90.0])
+    done = _ladder(tmp_path, "--plot", tmp_path / "ladder.png")
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows[2:]] == ["base", "conditional"]
+    assert rows[2][3:] == ["1", "25.00", "", "4.00", "1.42 M", "2.0"]
+    assert rows[3][1] == "base" and "conditional GRU" in rows[3][2]
+    assert rows[3][3:6] == ["2", "34.50 ± 0.71", "+9.50"]
+    assert rows[3][6] == f"{(100 / 34 + 100 / 35) / 2:.2f}"  # at the best validation
+    assert (tmp_path / "ladder.png").stat().st_size > 5000
+
+
+def test_a_folder_without_finished_rows_is_an_error(tmp_path: Path) -> None:
+    done = _ladder(tmp_path)
+    assert done.returncode == 1
+    assert f"ladder: {tmp_path} holds no finished run of a row: accepted are" in done.stderr
+    done = _ladder(tmp_path / "none")
+    assert done.returncode == 1
+    assert "none is not a folder: give the one that holds the runs" in done.stderr
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_says_what_it_changes_and_differs_from_the_row_below(row: str) -> None:
+    script = runpy.run_path(str(LADDER))
+    path = CONFIGS / "experiment" / "ladder" / f"{row}.yaml"
+    below = script["_stands_on"](path)
+    assert len(script["_change"](path)) > 10
+    assert (below is None) == (row == "base")
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        mine = compose("train", [f"experiment=ladder/{row}"])
+        if below is not None:
+            assert mine != compose("train", [f"experiment=ladder/{below}"])
