@@ -1,6 +1,7 @@
 """The diversified corpus: what of it is the corpus's, what the models', and its faults."""
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,10 +35,13 @@ def backward_run(attention_run: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_it_holds_the_corpus_and_the_translations_of_both_directions(
     attention_run: Path, backward_run: Path, tmp_path: Path
 ) -> None:
+    copy = shutil.copytree(attention_run / "corpus", tmp_path / "copy")
+    (copy / "test.yy").unlink()
     output = tmp_path / "diversified"
-    runs = ["--forward", attention_run, "--backward", backward_run]
+    runs = ["--forward", attention_run, "--backward", backward_run, "--data-root", copy]
     done = _diversify(*runs, "--output", output, "--precision=fp32")
     assert done.returncode == 0, done.stderr
+    assert f"split test is left out: data.root={copy} has no test.yy" in done.stderr
     corpus = tiny_corpus()
     data = dataclasses.replace(tiny_config(tmp_path, output).data)
     rows = load_split(data, "train")
@@ -52,9 +56,9 @@ def test_it_holds_the_corpus_and_the_translations_of_both_directions(
     back_translated = pairs[2 * n :]
     assert 0 < len(back_translated) <= n
     assert all(src and tgt in targets for src, tgt in back_translated)
-    for split in ("valid", "test"):
-        rows = load_split(data, split)
-        assert list(zip(rows["src"], rows["tgt"], strict=True)) == corpus[split]
+    rows = load_split(data, "valid")
+    assert list(zip(rows["src"], rows["tgt"], strict=True)) == corpus["valid"]
+    assert not list(output.glob("test*"))
 
 
 def test_what_is_wrong_is_said_before_anything_is_translated(
