@@ -104,6 +104,7 @@ def test_a_killed_process_ends_the_job_and_the_run_resumes_exactly(
     resumed = finish(start(tmp_path, "run=run", "resume=true"))
     assert resumed.returncode == 0, resumed.stderr
     assert "processes: 2, threads: 1 each" in resumed.stderr
+    assert "Warning" not in resumed.stderr
     assert resumed.stdout.count("Done (finished)") == resumed.stderr.count("device ") == 1
     assert_same_run(tmp_path / "run", alone)
 
@@ -117,7 +118,7 @@ def test_interrupt_stops_all_and_another_number_of_processes_goes_on(
     stopped = finish(process)
     assert stopped.returncode == 130, stopped.stderr
     assert stopped.stdout.count("mt-train run=run resume=true") == 1
-    assert "Traceback" not in stopped.stderr
+    assert "Traceback" not in stopped.stderr and "Warning" not in stopped.stderr
     resumed = finish(start(tmp_path, "run=run", "resume=true", "trainer.processes=1"))
     assert resumed.returncode == 0, resumed.stderr
     assert "saved by 2 processes and resumed by 1" in resumed.stderr
