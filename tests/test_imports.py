@@ -111,7 +111,7 @@ def test_the_command_line_stays_in_cli(module: str) -> None:
         ("sentencepiece", ["mt.data.tokenizer"]),
         ("sacrebleu", ["mt.metrics"]),
         ("tensorboard", ["mt.training.tracking"]),
-        ("tqdm", ["mt.training."]),
+        ("tqdm", ["mt.training.tracking"]),
     ],
 )
 def test_a_library_is_used_in_one_place(library: str, homes: list[str]) -> None:

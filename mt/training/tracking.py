@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 LINE_EVERY = 30.0  # seconds between two progress lines where there is no terminal
 
 _log = logging.getLogger(__name__)
+
+
+def keep_locks_in_process() -> None:
+    """Give progress bars, the libraries' too, a lock between threads in place of processes.
+
+    A process that ends without winding up would be said to have leaked the latter.
+    """
+    tqdm.set_lock(threading.RLock())
 
 
 class Silence:

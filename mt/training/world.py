@@ -7,7 +7,6 @@ is a world of one, on the same path.
 
 import os
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -17,7 +16,6 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 T = TypeVar("T")
 
@@ -150,11 +148,12 @@ def ends_process() -> Iterator[None]:
 
     The interpreter is not wound up. DistributedDataParallel never lets go of gloo's threads (its
     reducer and its logger hold each other), and one of them that drops its last tensor while the
-    interpreter winds up aborts the process, all of whose work is done. So nothing that needs the
-    winding up may be left: tqdm's lock between processes would be reported as a leak, and is made a
-    lock between threads.
+    interpreter winds up aborts the process, all of whose work is done. So nothing may be
+    left that needs the winding up.
     """
-    tqdm.set_lock(threading.RLock())
+    from mt.training.tracking import keep_locks_in_process  # not where processes are launched
+
+    keep_locks_in_process()
     status: str | int | None = 0
     try:
         yield
