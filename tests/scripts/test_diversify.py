@@ -1,0 +1,73 @@
+"""The diversified corpus: what of it is the corpus's, what the models', and its faults."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_run import tiny_config, tiny_corpus
+
+from mt import Translator
+from mt.data.corpus import load_split
+from mt.training.run import train
+
+DIVERSIFY = Path(__file__).resolve().parents[2] / "scripts" / "diversify"
+
+
+def _diversify(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(DIVERSIFY), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def backward_run(attention_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a run in the other direction, hardly trained."""
+    run = tmp_path_factory.mktemp("runs") / "backward"
+    config = tiny_config(run, attention_run / "corpus")
+    data = dataclasses.replace(config.data, src="yy", tgt="xx")
+    trainer = dataclasses.replace(config.trainer, max_steps=60, validate_every=60)
+    train(dataclasses.replace(config, data=data, trainer=trainer))
+    return run
+
+
+def test_it_holds_the_corpus_and_the_translations_of_both_directions(
+    attention_run: Path, backward_run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(attention_run / "corpus", tmp_path / "copy")
+    (copy / "test.yy").unlink()
+    output = tmp_path / "diversified"
+    runs = ["--forward", attention_run, "--backward", backward_run, "--data-root", copy]
+    done = _diversify(*runs, "--output", output, "--precision=fp32")
+    assert done.returncode == 0, done.stderr
+    assert f"split test is left out: data.root={copy} has no test.yy" in done.stderr
+    corpus = tiny_corpus()
+    data = dataclasses.replace(tiny_config(tmp_path, output).data)
+    rows = load_split(data, "train")
+    pairs = list(zip(rows["src"], rows["tgt"], strict=True))
+    n = len(corpus["train"])
+    assert f"{len(pairs):,} training pairs" in done.stdout
+    assert pairs[:n] == corpus["train"]
+    sources = [src for src, _ in corpus["train"]]
+    translations = [t.text for t in Translator.from_run(attention_run).translate(sources)]
+    assert pairs[n : 2 * n] == list(zip(sources, translations, strict=True))
+    targets = {tgt for _, tgt in corpus["train"]}
+    back_translated = pairs[2 * n :]
+    assert 0 < len(back_translated) <= n
+    assert all(src and tgt in targets for src, tgt in back_translated)
+    rows = load_split(data, "valid")
+    assert list(zip(rows["src"], rows["tgt"], strict=True)) == corpus["valid"]
+    assert not list(output.glob("test*"))
+
+
+def test_what_is_wrong_is_said_before_anything_is_translated(
+    attention_run: Path, backward_run: Path, tmp_path: Path
+) -> None:
+    done = _diversify("--forward", backward_run, "--backward", backward_run, "--output", "x")
+    assert done.returncode == 1
+    assert "translates yy-xx; accepted here is xx-yy: give runs of yy-xx to --fo" in done.stderr
+    runs = ["--forward", attention_run, "--backward", backward_run]
+    done = _diversify(*runs, "--output", tmp_path)
+    assert done.returncode == 1
+    assert f"diversify: {tmp_path} is there already: give a new --output" in done.stderr
