@@ -7,7 +7,7 @@ say.
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from mt.choices import (
     ContextKind,
@@ -40,15 +40,16 @@ def _require_positive(option: str, value: float) -> None:
 
 @dataclass
 class HoldoutConfig:
-    """Carve splits out of a corpus that has none, by a hash of one side's sentence.
+    """Carve splits out of a corpus that has none, by a hash of its sentences.
 
-    All pairs that share that sentence fall on the same side, so that no test sentence leaks into
-    training.
+    `both` keeps pairs that share a sentence of either language in one split, directly or through
+    other pairs, so that no test sentence and no reference leaks into training; it holds all
+    sentences in memory. A language hashes that side alone, a sentence at a time.
     """
 
-    by: str | None = (
-        None  # the language whose sentence is hashed; None: the corpus has its own splits
-    )
+    BOTH: ClassVar[str] = "both"
+
+    by: str | None = None  # both, or one language; None: the corpus has its own splits
     valid: float = 0.01
     test: float = 0.01
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import datasets
 
 from mt.choices import Format
-from mt.config import DataConfig
+from mt.config import DataConfig, HoldoutConfig
 from mt.data.encoding import EncodedSplit, encode_split
+from mt.data.holdout import carve
 from mt.data.locating import embedded_dir, locate
 from mt.data.reading import (
     Columns,
@@ -114,13 +115,13 @@ def _check_split(config: DataConfig, split: str) -> None:
 
 
 def _check_leaks(config: DataConfig) -> None:
-    by = config.holdout.by
-    if by is not None and by not in (config.src, config.tgt):
-        raise ValueError(f"data.holdout.by={by}: accepted is {config.src} or {config.tgt}")
+    by, accepted = config.holdout.by, (config.src, config.tgt, HoldoutConfig.BOTH)
+    if by is not None and by not in accepted:
+        raise ValueError("data.holdout.by={}: accepted is {}, {} or {}".format(by, *accepted))
     if by is None and len(config.splits) > 1 and not _is_per_split(config):
         raise ValueError(
             f"data.path={config.path} has no {{split}}, so that all splits would be the same "
-            f"sentences: write it in, or set data.holdout.by={config.src} to split by a hash"
+            f"sentences: write it in, or set data.holdout.by=both to split by a hash"
         )
 
 
@@ -153,25 +154,10 @@ def _missing_languages(config: DataConfig, split: str) -> list[str]:
 
 
 def _carve(dataset: datasets.Dataset, config: DataConfig, split: str) -> datasets.Dataset:
-    valid, test = config.holdout.valid, config.holdout.test
-
-    def belongs(sentences: list[str]) -> list[bool]:
-        return [_assigned(sentence, valid=valid, test=test) == split for sentence in sentences]
-
-    return dataset.filter(
-        belongs,
-        batched=True,
-        input_columns=["src" if config.holdout.by == config.src else "tgt"],
-        new_fingerprint=_fingerprint(dataset._fingerprint, split, config.holdout.by, valid, test),
-    )
-
-
-def _assigned(sentence: str, *, valid: float, test: float) -> str:
-    digest = hashlib.blake2b(sentence.strip().encode("utf-8"), digest_size=8).digest()
-    place = int.from_bytes(digest, "big") / 2**64
-    if place < valid:
-        return "valid"
-    return "test" if place < valid + test else "train"
+    holdout = config.holdout
+    columns = {config.src: "src", config.tgt: "tgt", HoldoutConfig.BOTH: None}
+    fingerprint = _fingerprint(dataset._fingerprint, split, holdout.by, holdout.valid, holdout.test)
+    return carve(dataset, holdout, split, column=columns[str(holdout.by)], fingerprint=fingerprint)
 
 
 def _load_text(config: DataConfig, split: str) -> datasets.Dataset:

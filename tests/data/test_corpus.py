@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 import datasets
@@ -11,7 +12,7 @@ from toy_corpus import WORDS
 
 from mt.choices import Format
 from mt.config import DataConfig, HoldoutConfig
-from mt.data import corpus
+from mt.data import corpus, holdout
 from mt.data.corpus import group_references, load_split, split_names
 
 Write = Callable[[str, bytes | str], Path]
@@ -130,12 +131,12 @@ def test_split_that_lacks_a_language(tmp_path: Path) -> None:
 
 def test_path_without_split_would_leak(tmp_path: Path) -> None:
     options = config(tmp_path, path="all.{lang}")
-    with pytest.raises(ValueError, match=r"has no \{split\}.*data\.holdout\.by=en"):
+    with pytest.raises(ValueError, match=r"has no \{split\}.*data\.holdout\.by=both"):
         load_split(options, "train")
 
 
 def test_holdout_needs_a_language_of_the_pair(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"data\.holdout\.by=fr: accepted is en or de"):
+    with pytest.raises(ValueError, match=r"data\.holdout\.by=fr: accepted is en, de or both"):
         load_split(carved(tmp_path, holdout=HoldoutConfig(by="fr")), "train")
 
 
@@ -152,15 +153,48 @@ def test_holdout_is_a_partition_without_leaks(tmp_path: Path, write: Write) -> N
     assert 10 <= len(sources["test"]) <= 50
 
 
-def test_holdout_does_not_depend_on_direction_or_order(tmp_path: Path, write: Write) -> None:
+def test_holdout_by_both_keeps_what_shares_a_sentence_in_one_split(
+    tmp_path: Path, write: Write
+) -> None:
+    shape = [("a", "x"), ("a", "y"), ("b", "y"), (" b", "z"), ("c", "z")]
+    pairs = [(f"{s} {n}", f"{t} {n}") for n in range(200) for s, t in shape]
+    write("all.tsv", "".join(f"{s}\t{t}\n" for s, t in pairs))
+    options = carved(tmp_path, holdout=HoldoutConfig(by="both", valid=0.2, test=0.1))
+    splits = [load_split(options, name) for name in ("train", "valid", "test")]
+    rows = [[(row["src"], row["tgt"]) for row in split] for split in splits]
+    assert sorted(chain.from_iterable(rows)) == sorted(pairs)
+    groups = [{source.split()[-1] for source, _ in split} for split in rows]
+    assert sum(map(len, groups)) == 200  # no group in two splits
+    assert 20 <= len(groups[1]) <= 60
+    assert 5 <= len(groups[2]) <= 40
+
+
+def test_holdout_by_both_never_holds_out_a_large_group(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("all.tsv", "".join(f"Hi\t{i}\n" for i in range(20)))
+    options = {"holdout": HoldoutConfig(by="both", valid=0.0, test=0.99)}
+    assert len(load_split(carved(tmp_path, **options), "test")) == 20
+    monkeypatch.setattr(holdout, "_LARGEST_GROUP", 20)  # with "Hi" there are 21
+    write("all.tsv", "".join(f"Hi\t{i}\n" for i in reversed(range(20))))  # not in the cache
+    assert len(load_split(carved(tmp_path, **options), "train")) == 20
+
+
+@pytest.mark.parametrize("by", ["en", "both"])
+def test_holdout_does_not_depend_on_direction_or_order(
+    tmp_path: Path, write: Write, by: str
+) -> None:
     everything(write, 300)
-    forward = load_split(carved(tmp_path), "test")
-    backward = load_split(carved(tmp_path, src="de", tgt="en"), "test")
+    by_it = {"holdout": HoldoutConfig(by=by, valid=0.2, test=0.1)}
+    forward = load_split(carved(tmp_path, **by_it), "test")
+    assert len(forward) > 0
+    backward = load_split(carved(tmp_path, src="de", tgt="en", **by_it), "test")
     assert list(backward["src"]) == list(forward["tgt"])
     assert list(backward["tgt"]) == list(forward["src"])
     lines = (tmp_path / "all.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
     write("all.tsv", "".join(reversed(lines)))
-    assert list(load_split(carved(tmp_path), "test")["tgt"]) == list(forward["tgt"])[::-1]
+    reordered = load_split(carved(tmp_path, **by_it), "test")
+    assert list(reordered["tgt"]) == list(forward["tgt"])[::-1]
 
 
 def test_holdout_stays_the_same_for_ever(tmp_path: Path, write: Write) -> None:
@@ -248,11 +282,12 @@ def test_tatoeba(corpora: Path, no_network: list[object]) -> None:
         corpora / "tatoeba",
         path="deu-eng.zip",
         member="deu.txt",
-        holdout=HoldoutConfig(by="en"),
+        holdout=HoldoutConfig(by="both"),
     )
     splits = [load_split(options, name) for name in ("train", "valid", "test")]
     assert sum(map(len, splits)) == 169_197
-    sources = [set(split["src"]) for split in splits]
-    assert not sources[0] & sources[1] | sources[0] & sources[2] | sources[1] & sources[2]
+    for column in ("src", "tgt"):
+        train, valid, test = (set(split[column]) for split in splits)
+        assert not train & valid | train & test | valid & test
     assert len(group_references(splits[2]).sources) < len(splits[2])
     assert no_network == []
