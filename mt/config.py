@@ -7,7 +7,7 @@ say.
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar
+from typing import Any
 
 from mt.choices import (
     ContextKind,
@@ -38,6 +38,9 @@ def _require_positive(option: str, value: float) -> None:
     _require(value > 0, option, value, "a number greater than 0")
 
 
+HOLDOUT_BOTH = "both"  # of `data.holdout.by`
+
+
 @dataclass
 class HoldoutConfig:
     """Carve splits out of a corpus that has none, by a hash of its sentences.
@@ -46,8 +49,6 @@ class HoldoutConfig:
     other pairs, so that no test sentence and no reference leaks into training; it holds all
     sentences in memory. A language hashes that side alone, a sentence at a time.
     """
-
-    BOTH: ClassVar[str] = "both"
 
     by: str | None = None  # both, or one language; None: the corpus has its own splits
     valid: float = 0.01

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import datasets
 
 from mt.choices import Format
-from mt.config import DataConfig, HoldoutConfig
+from mt.config import HOLDOUT_BOTH, DataConfig
 from mt.data.encoding import EncodedSplit, encode_split
 from mt.data.holdout import carve
 from mt.data.locating import embedded_dir, locate
@@ -115,7 +115,7 @@ def _check_split(config: DataConfig, split: str) -> None:
 
 
 def _check_leaks(config: DataConfig) -> None:
-    by, accepted = config.holdout.by, (config.src, config.tgt, HoldoutConfig.BOTH)
+    by, accepted = config.holdout.by, (config.src, config.tgt, HOLDOUT_BOTH)
     if by is not None and by not in accepted:
         raise ValueError("data.holdout.by={}: accepted is {}, {} or {}".format(by, *accepted))
     if by is None and len(config.splits) > 1 and not _is_per_split(config):
@@ -155,7 +155,7 @@ def _missing_languages(config: DataConfig, split: str) -> list[str]:
 
 def _carve(dataset: datasets.Dataset, config: DataConfig, split: str) -> datasets.Dataset:
     holdout = config.holdout
-    columns = {config.src: "src", config.tgt: "tgt", HoldoutConfig.BOTH: None}
+    columns = {config.src: "src", config.tgt: "tgt", HOLDOUT_BOTH: None}
     fingerprint = _fingerprint(dataset._fingerprint, split, holdout.by, holdout.valid, holdout.test)
     return carve(dataset, holdout, split, column=columns[str(holdout.by)], fingerprint=fingerprint)
 
