@@ -159,7 +159,6 @@ class ModelConfig:
     state_dropout: float = 0.2  # on encoder states, and between recurrent layers
     output_dropout: float = 0.2
     word_dropout: float = 0.0  # whole words of either side replaced by zero vectors
-    layer_norm: bool = False
 
     def __post_init__(self) -> None:
         for name in (

@@ -38,7 +38,6 @@ class ConditionalDecoder(nn.Module):
         memory_size: int,
         size: int,
         output_dropout: float,
-        layer_norm: bool,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -50,7 +49,6 @@ class ConditionalDecoder(nn.Module):
             size + memory_size + embedding_size,
             embedding_size,
             dropout=output_dropout,
-            layer_norm=layer_norm,
         )
 
     def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S A"]:

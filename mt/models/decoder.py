@@ -94,16 +94,14 @@ class Readout(nn.Module):
     The deep output of Bahdanau et al. 2015, A.2.2, with tanh in the place of maxout.
     """
 
-    def __init__(self, input_size: int, size: int, *, dropout: float, layer_norm: bool) -> None:
+    def __init__(self, input_size: int, size: int, *, dropout: float) -> None:
         super().__init__()
         self.linear = nn.Linear(input_size, size)
-        self.norm = nn.LayerNorm(size) if layer_norm else nn.Identity()
         self.dropout = Dropout(dropout)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Combine vectors of equal leading shape into features of the output layer's width."""
-        features: Tensor = self.norm(self.linear(torch.cat(inputs, dim=-1)))
-        features = self.dropout(tanh(features))
+        features: Tensor = self.dropout(tanh(self.linear(torch.cat(inputs, dim=-1))))
         return features
 
 
@@ -127,7 +125,6 @@ class AttentionDecoder(nn.Module):
         input_feeding: bool,
         state_dropout: float,
         output_dropout: float,
-        layer_norm: bool,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -145,7 +142,6 @@ class AttentionDecoder(nn.Module):
             size + memory_size + embedding_size,
             embedding_size,
             dropout=output_dropout,
-            layer_norm=layer_norm,
         )
 
     def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S A"]:
@@ -225,7 +221,6 @@ class FixedContextDecoder(nn.Module):
         every_step: bool,
         state_dropout: float,
         output_dropout: float,
-        layer_norm: bool,
     ) -> None:
         super().__init__()
         self.embedding = embedding
@@ -242,7 +237,6 @@ class FixedContextDecoder(nn.Module):
             size + context_size + embedding_size,
             embedding_size,
             dropout=output_dropout,
-            layer_norm=layer_norm,
         )
 
     def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S 0"]:

@@ -29,9 +29,7 @@ class GRUEncoder(nn.Module):
     Padding is never read, so no state depends on it.
     """
 
-    def __init__(
-        self, *, input_size: int, size: int, layers: int, dropout: float, layer_norm: bool
-    ) -> None:
+    def __init__(self, *, input_size: int, size: int, layers: int, dropout: float) -> None:
         super().__init__()
         self.recurrence = nn.GRU(
             input_size,
@@ -40,7 +38,6 @@ class GRUEncoder(nn.Module):
             bidirectional=True,
             dropout=dropout if layers > 1 else 0.0,
         )
-        self.norm = nn.LayerNorm(2 * size) if layer_norm else nn.Identity()
         self.dropout = Dropout(dropout)
 
     def forward(self, embedded: Float[Tensor, "B S E"], lengths: Int[Tensor, " B"]) -> Encoding:
@@ -53,4 +50,4 @@ class GRUEncoder(nn.Module):
         states, final = run_gru(recurrence, embedded.transpose(0, 1), start, lengths=lengths)
         states = states.transpose(0, 1)  # (B, S, M)
         summary = torch.cat([final[-2], final[-1]], dim=-1)
-        return Encoding(self.dropout(self.norm(states)), self.dropout(self.norm(summary)))
+        return Encoding(self.dropout(states), self.dropout(summary))

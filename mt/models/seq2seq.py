@@ -112,7 +112,6 @@ def build_model(config: ModelConfig, *, src_vocab_size: int, tgt_vocab_size: int
         size=config.encoder_size,
         layers=config.encoder_layers,
         dropout=config.state_dropout,
-        layer_norm=config.layer_norm,
     )
     output_layer = nn.Linear(config.embedding_size, tgt_vocab_size)
     nn.init.zeros_(output_layer.bias)
@@ -139,7 +138,6 @@ def _build_decoder(
             every_step=config.context is ContextKind.every_step,
             state_dropout=config.state_dropout,
             output_dropout=config.output_dropout,
-            layer_norm=config.layer_norm,
         )
     score = build_score(
         config.score,
@@ -155,7 +153,6 @@ def _build_decoder(
             memory_size=memory_size,
             size=config.decoder_size,
             output_dropout=config.output_dropout,
-            layer_norm=config.layer_norm,
         )
     return AttentionDecoder(
         embedding,
@@ -167,5 +164,4 @@ def _build_decoder(
         input_feeding=config.input_feeding,
         state_dropout=config.state_dropout,
         output_dropout=config.output_dropout,
-        layer_norm=config.layer_norm,
     )

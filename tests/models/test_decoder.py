@@ -39,7 +39,7 @@ KINDS = {
 DEPTHS = [(k, n) for k in KINDS for n in (1, 2) if n == 1 or not k.endswith("conditional")]
 
 
-def _decoder(kind: str, *, layers: int = 1, layer_norm: bool = False) -> Decoder:
+def _decoder(kind: str, *, layers: int = 1) -> Decoder:
     config = ModelConfig(
         embedding_size=EMBEDDING,
         encoder_size=ENCODER,
@@ -47,7 +47,6 @@ def _decoder(kind: str, *, layers: int = 1, layer_norm: bool = False) -> Decoder
         decoder_layers=layers,
         attention_size=5,
         tying=Tying.none,
-        layer_norm=layer_norm,
         **KINDS[kind],  # type: ignore[arg-type]
     )
     return build_model(config, src_vocab_size=VOCAB, tgt_vocab_size=VOCAB).decoder.double().eval()
@@ -71,7 +70,7 @@ def _tokens() -> Tensor:
 @pytest.mark.parametrize(("kind", "layers"), DEPTHS)
 def test_a_whole_target_equals_single_steps(kind: str, layers: int) -> None:
     """What training computes is what search computes."""
-    decoder = _decoder(kind, layers=layers, layer_norm=layers == 2)
+    decoder = _decoder(kind, layers=layers)
     memory, tokens = _memory(decoder), _tokens()
     state = decoder.initial_state(_summary())
     features, weights = decoder.forward(tokens, state, memory)

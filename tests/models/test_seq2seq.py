@@ -38,8 +38,8 @@ def _pairs(n: int) -> list[Pair]:
 KINDS: list[dict[str, object]] = [
     {"input_feeding": True, "encoder_layers": 2, "decoder_layers": 2},
     {"input_feeding": False, "score": ScoreKind.scaled_dot},
-    {"input_feeding": True, "layer_norm": True, "score": ScoreKind.general},
-    {"decoder": DecoderKind.conditional, "layer_norm": True, "encoder_layers": 2},
+    {"input_feeding": True, "score": ScoreKind.general},
+    {"decoder": DecoderKind.conditional, "encoder_layers": 2},
     {"decoder": DecoderKind.fixed_context},
     {"decoder": DecoderKind.fixed_context, "context": ContextKind.initial_state},
 ]
