@@ -121,7 +121,7 @@ def _check_leaks(config: DataConfig) -> None:
     if by is None and len(config.splits) > 1 and not _is_per_split(config):
         raise ValueError(
             f"data.path={config.path} has no {{split}}, so that all splits would be the same "
-            f"sentences: write it in, or set data.holdout.by=both to split by a hash"
+            "sentences: write it in, or set data.holdout.by=both to split by a hash"
         )
 
 

@@ -197,10 +197,12 @@ def test_holdout_does_not_depend_on_direction_or_order(
     assert list(reordered["tgt"]) == list(forward["tgt"])[::-1]
 
 
-def test_holdout_stays_the_same_for_ever(tmp_path: Path, write: Write) -> None:
+@pytest.mark.parametrize("by", ["en", "both"])
+def test_holdout_stays_the_same_for_ever(tmp_path: Path, write: Write, by: str) -> None:
     # Another hash would move sentences that a model was trained on into the test split.
-    write("all.tsv", "".join(f"{word}\t-\n" for word in WORDS))
-    assert list(load_split(carved(tmp_path), "test")["src"]) == [
+    write("all.tsv", "".join(f"{word}\t~{word}\n" for word in WORDS))  # the word comes first
+    options = carved(tmp_path, holdout=HoldoutConfig(by=by, valid=0.2, test=0.1))
+    assert list(load_split(options, "test")["src"]) == [
         "Straße",
         "laufe",
         "kleinen",
