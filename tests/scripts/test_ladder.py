@@ -51,7 +51,7 @@ def test_the_table_holds_means_spreads_and_steps(tmp_path: Path) -> None:
 def test_a_folder_without_finished_rows_is_an_error(tmp_path: Path) -> None:
     done = _ladder(tmp_path)
     assert done.returncode == 1
-    assert f"ladder: {tmp_path} holds no finished run of a row: accepted are" in done.stderr
+    assert f"ladder: error: {tmp_path} holds no finished run of a row: accepted are" in done.stderr
     done = _ladder(tmp_path / "none")
     assert done.returncode == 1
     assert "none is not a folder: give the one that holds the runs" in done.stderr
