@@ -115,14 +115,19 @@ def _check_split(config: DataConfig, split: str) -> None:
 
 
 def _check_leaks(config: DataConfig) -> None:
-    by, accepted = config.holdout.by, (config.src, config.tgt, HOLDOUT_BOTH)
-    if by is not None and by not in accepted:
-        raise ValueError("data.holdout.by={}: accepted is {}, {} or {}".format(by, *accepted))
+    by, columns = config.holdout.by, _holdout_columns(config)
+    if by is not None and by not in columns:
+        raise ValueError("data.holdout.by={}: accepted is {}, {} or {}".format(by, *columns))
     if by is None and len(config.splits) > 1 and not _is_per_split(config):
         raise ValueError(
             f"data.path={config.path} has no {{split}}, so that all splits would be the same "
             "sentences: write it in, or set data.holdout.by=both to split by a hash"
         )
+
+
+def _holdout_columns(config: DataConfig) -> dict[str, str | None]:
+    """Return what `data.holdout.by` may be, each with the column that is hashed, None for both."""
+    return {config.src: "src", config.tgt: "tgt", HOLDOUT_BOTH: None}
 
 
 def _is_per_split(config: DataConfig) -> bool:
@@ -155,9 +160,9 @@ def _missing_languages(config: DataConfig, split: str) -> list[str]:
 
 def _carve(dataset: datasets.Dataset, config: DataConfig, split: str) -> datasets.Dataset:
     holdout = config.holdout
-    columns = {config.src: "src", config.tgt: "tgt", HOLDOUT_BOTH: None}
+    column = _holdout_columns(config)[str(holdout.by)]
     fingerprint = _fingerprint(dataset._fingerprint, split, holdout.by, holdout.valid, holdout.test)
-    return carve(dataset, holdout, split, column=columns[str(holdout.by)], fingerprint=fingerprint)
+    return carve(dataset, holdout, split, column=column, fingerprint=fingerprint)
 
 
 def _load_text(config: DataConfig, split: str) -> datasets.Dataset:

@@ -1,6 +1,7 @@
 """Splits for a corpus that has none, by a hash of its sentences."""
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 
 import datasets
@@ -30,13 +31,20 @@ def carve(
         fingerprint: Of the result, for the cache of `datasets`.
     """
 
-    @cache  # not before `filter` asks: the result may be in the cache
-    def belongs() -> list[bool]:
-        names = dataset[column] if column else _group_names(dataset["src"][:], dataset["tgt"][:])
+    def belong(names: Iterable[str | None]) -> list[bool]:
         return [_assigned(name, holdout) == split for name in names]
 
+    if column is not None:
+        return dataset.filter(
+            belong, batched=True, input_columns=[column], new_fingerprint=fingerprint
+        )
+
+    @cache  # not before `filter` asks: the result may be in the cache
+    def group_names() -> list[str | None]:
+        return _group_names(dataset["src"][:], dataset["tgt"][:])
+
     return dataset.filter(
-        lambda rows: [belongs()[row] for row in rows],
+        lambda rows: belong(group_names()[row] for row in rows),
         batched=True,
         with_indices=True,
         input_columns=[],
