@@ -70,4 +70,4 @@ def test_what_is_wrong_is_said_before_anything_is_translated(
     runs = ["--forward", attention_run, "--backward", backward_run]
     done = _diversify(*runs, "--output", tmp_path)
     assert done.returncode == 1
-    assert f"diversify: {tmp_path} is there already: give a new --output" in done.stderr
+    assert f"diversify: error: {tmp_path} is there already: give a new --output" in done.stderr
