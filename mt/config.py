@@ -153,6 +153,7 @@ class ModelConfig:
     score: ScoreKind = ScoreKind.additive
     attention_size: int = 256  # width of the additive score
     input_feeding: bool = True
+    lexical: bool = False  # with attention: the words looked at vote for their translations
     context: ContextKind = ContextKind.every_step
     tying: Tying = Tying.all
     embedding_dropout: float = 0.2

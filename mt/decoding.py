@@ -60,8 +60,8 @@ def length_limit(search: SearchConfig, n_pieces: int) -> int:
 
 def _own_precision(model: Seq2Seq) -> torch.autocast:
     """Multiply in the type of the parameters: a model converted to bf16 keeps fp32 states."""
-    weight = model.output_layer.weight
-    return torch.autocast(weight.device.type, torch.bfloat16, weight.dtype == torch.bfloat16)
+    bias = model.output_layer.bias
+    return torch.autocast(bias.device.type, torch.bfloat16, bias.dtype == torch.bfloat16)
 
 
 def _for_each(

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mt.data.tokenizer import PAD_ID
+from mt.models.lexical import LexicalOutput
 from mt.models.precision import product_dtype
 
 CHUNK = 1024  # tokens; a batch of fewer has its weight gradient in one product
@@ -83,7 +84,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 def sequence_loss(
     features: Float[Tensor, "B T E"],
-    output_layer: nn.Linear,
+    output_layer: nn.Linear | LexicalOutput,
     tgt_out: Int[Tensor, "B T"],
     *,
     label_smoothing: float = 0.0,

@@ -14,18 +14,28 @@ from mt.models.conditional import ConditionalDecoder
 from mt.models.decoder import AttentionDecoder, Decoded, DecoderState, FixedContextDecoder
 from mt.models.embedding import Embedding
 from mt.models.encoder import GRUEncoder
+from mt.models.lexical import Lexical, LexicalOutput
 
 
 class SearchState(NamedTuple):
-    """What search carries: a decoder state of N rows, a memory of B sentences, N/B rows each."""
+    """What search carries: a decoder state of N rows, a memory of B sentences, N/B rows each.
+
+    Attributes:
+        decoder: What changes from step to step.
+        memory: The encoded sources.
+        embedded: The embedded sources, (B, S, E).
+    """
 
     decoder: DecoderState
     memory: Memory
+    embedded: Float[Tensor, "B S E"]
 
     def select(self, rows: Tensor, sentences: Tensor | None) -> "SearchState":
         """Keep these rows, and the memory of these sentences; None keeps every sentence."""
-        memory = self.memory if sentences is None else self.memory.select(sentences)
-        return SearchState(self.decoder.select(rows), memory)
+        decoder = self.decoder.select(rows)
+        if sentences is None:
+            return self._replace(decoder=decoder)
+        return SearchState(decoder, self.memory.select(sentences), self.embedded[sentences])
 
 
 class StepOutput(NamedTuple):
@@ -45,13 +55,15 @@ class Seq2Seq(nn.Module):
         src_embedding: Embedding,
         encoder: GRUEncoder,
         decoder: AttentionDecoder | ConditionalDecoder | FixedContextDecoder,
-        output_layer: nn.Linear,
+        output_layer: nn.Linear | LexicalOutput,
+        lexical: Lexical | None = None,
     ) -> None:
         super().__init__()
         self.src_embedding = src_embedding
         self.encoder = encoder
         self.decoder = decoder
         self.output_layer = output_layer
+        self.lexical = lexical
 
     @property
     def n_parameters(self) -> int:
@@ -60,9 +72,10 @@ class Seq2Seq(nn.Module):
 
     def start(self, src: Int[Tensor, "B S"], src_lengths: Int[Tensor, " B"]) -> SearchState:
         """Encode sources; `src_lengths` count the EOS and stay on the CPU."""
-        encoding = self.encoder(self.src_embedding(src), src_lengths)
+        embedded = self.src_embedding(src)
+        encoding = self.encoder(embedded, src_lengths)
         memory = Memory(encoding.states, self.decoder.project(encoding.states), src != PAD_ID)
-        return SearchState(self.decoder.initial_state(encoding.summary), memory)
+        return SearchState(self.decoder.initial_state(encoding.summary), memory, embedded)
 
     def forward(
         self,
@@ -72,14 +85,26 @@ class Seq2Seq(nn.Module):
     ) -> Decoded:
         """Read source and target, teacher-forced; the output layer is left to `sequence_loss`."""
         start = self.start(src, src_lengths)
-        decoded: Decoded = self.decoder(tgt_in, start.decoder, start.memory)
-        return decoded
+        features, weights = self.decoder(tgt_in, start.decoder, start.memory)
+        return Decoded(self._with_lexical(features, weights, start.embedded), weights)
 
     def step(self, tokens: Int[Tensor, " N"], state: SearchState) -> StepOutput:
         """Predict the next token of every row."""
         features, weights, decoder = self.decoder.step(tokens, state.decoder, state.memory)
+        features = self._with_lexical(features, weights, state.embedded)
         log_probs = torch.log_softmax(self.output_layer(features), dim=-1)
-        return StepOutput(log_probs, weights, SearchState(decoder, state.memory))
+        return StepOutput(log_probs, weights, state._replace(decoder=decoder))
+
+    def _with_lexical(self, features: Tensor, weights: Tensor | None, embedded: Tensor) -> Tensor:
+        """Return [h; hˡ] (…, 2E) for features h; h alone where there is no lexical model.
+
+        Rows of the features may be several a sentence, one after another, as in search.
+        """
+        if self.lexical is None or weights is None:
+            return features
+        weights = weights.reshape(len(embedded), -1, embedded.shape[1])  # (B, T or N/B, S)
+        lexical = self.lexical(weights, embedded).reshape(features.shape)
+        return torch.cat([features, lexical.to(features.dtype)], dim=-1)
 
 
 def build_model(config: ModelConfig, *, src_vocab_size: int, tgt_vocab_size: int) -> Seq2Seq:
@@ -117,11 +142,13 @@ def build_model(config: ModelConfig, *, src_vocab_size: int, tgt_vocab_size: int
     nn.init.zeros_(output_layer.bias)
     if config.tying is not Tying.none:
         output_layer.weight = tgt_embedding.table.weight
+    lexical = config.lexical and config.decoder is not DecoderKind.fixed_context
     return Seq2Seq(
         src_embedding=src_embedding,
         encoder=encoder,
         decoder=_build_decoder(config, tgt_embedding, memory_size),
-        output_layer=output_layer,
+        output_layer=LexicalOutput(output_layer) if lexical else output_layer,
+        lexical=Lexical(config.embedding_size, dropout=config.output_dropout) if lexical else None,
     )
 
 

@@ -40,6 +40,8 @@ KINDS: list[dict[str, object]] = [
     {"input_feeding": False, "score": ScoreKind.scaled_dot},
     {"input_feeding": True, "score": ScoreKind.general},
     {"decoder": DecoderKind.conditional, "encoder_layers": 2},
+    {"decoder": DecoderKind.conditional, "lexical": True},
+    {"input_feeding": False, "lexical": True},
     {"decoder": DecoderKind.fixed_context},
     {"decoder": DecoderKind.fixed_context, "context": ContextKind.initial_state},
 ]

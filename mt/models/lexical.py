@@ -1,0 +1,63 @@
+"""The lexical model: source words that are looked at vote for their translations."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mt.models.dropout import Dropout
+from mt.models.precision import at_least_fp32
+from mt.models.tanh import tanh
+
+
+class Lexical(nn.Module):
+    """fˡ_t = tanh(Σⱼ α_tj xⱼ), hˡ_t = tanh(W fˡ_t) + fˡ_t.
+
+    xⱼ is the embedding of source token j, α_tj the attention that step t pays to it. Nguyen &
+    Chiang 2018, "Improving Lexical Choice in Neural Machine Translation", 4.
+    """
+
+    def __init__(self, size: int, *, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(size, size)  # W
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self, weights: Float[Tensor, "B T S"], embedded: Float[Tensor, "B S E"]
+    ) -> Float[Tensor, "B T E"]:
+        """Return hˡ of every step."""
+        dtype = at_least_fp32(weights.dtype)
+        with torch.autocast(weights.device.type, enabled=False):
+            words = tanh(torch.bmm(weights.to(dtype), embedded.to(dtype)))
+        features: Tensor = self.dropout(tanh(self.linear(words)) + words)
+        return features
+
+
+class LexicalOutput(nn.Module):
+    """The output layer of features [h_t; hˡ_t]: logits = W h_t + b + Wˡ hˡ_t; Nguyen & Chiang, 4.
+
+    Args:
+        context: W and b, the output layer of a model without a lexical part.
+    """
+
+    def __init__(self, context: nn.Linear) -> None:
+        super().__init__()
+        self.context = context
+        self.lexical = nn.Linear(context.in_features, context.out_features, bias=False)  # Wˡ
+        self.out_features = context.out_features
+
+    @property
+    def weight(self) -> Float[Tensor, "V W"]:
+        """Return W and Wˡ side by side, (V, 2E)."""
+        return torch.cat([self.context.weight, self.lexical.weight], dim=1)
+
+    @property
+    def bias(self) -> Float[Tensor, " V"]:
+        """Return b."""
+        return self.context.bias
+
+    def forward(self, features: Float[Tensor, "*N W"]) -> Float[Tensor, "*N V"]:
+        """Return the logits."""
+        context, lexical = features.chunk(2, dim=-1)
+        logits: Tensor = self.context(context) + F.linear(lexical, self.lexical.weight)
+        return logits
