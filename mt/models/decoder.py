@@ -36,7 +36,10 @@ class DecoderState(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """Features for the output layer (B, T, E) and weights (B, T, S), None without attention."""
+    """Features for the output layer (B, T, E) and weights (B, T, S), None without attention.
+
+    The lexical model adds features of its own: (B, T, 2E) is what a `Seq2Seq` with one returns.
+    """
 
     features: Float[Tensor, "B T E"]
     weights: Float[Tensor, "B T S"] | None

@@ -3,7 +3,6 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mt.models.dropout import Dropout
 from mt.models.precision import at_least_fp32
@@ -34,30 +33,30 @@ class Lexical(nn.Module):
 
 
 class LexicalOutput(nn.Module):
-    """The output layer of features [h_t; hˡ_t]: logits = W h_t + b + Wˡ hˡ_t; Nguyen & Chiang, 4.
+    """The output layer of features [h_t; hˡ_t]: logits = Wᵒ h_t + bᵒ + Wˡ hˡ_t; Nguyen & Chiang, 4.
 
     Args:
-        context: W and b, the output layer of a model without a lexical part.
+        recurrent: Wᵒ and bᵒ, the output layer of a model without a lexical part.
     """
 
-    def __init__(self, context: nn.Linear) -> None:
+    def __init__(self, recurrent: nn.Linear) -> None:
         super().__init__()
-        self.context = context
-        self.lexical = nn.Linear(context.in_features, context.out_features, bias=False)  # Wˡ
-        self.out_features = context.out_features
+        self.recurrent = recurrent
+        self.lexical = nn.Linear(recurrent.in_features, recurrent.out_features, bias=False)  # Wˡ
+        self.out_features = recurrent.out_features
 
     @property
     def weight(self) -> Float[Tensor, "V W"]:
-        """Return W and Wˡ side by side, (V, 2E)."""
-        return torch.cat([self.context.weight, self.lexical.weight], dim=1)
+        """Return Wᵒ and Wˡ side by side, (V, 2E)."""
+        return torch.cat([self.recurrent.weight, self.lexical.weight], dim=1)
 
     @property
     def bias(self) -> Float[Tensor, " V"]:
-        """Return b."""
-        return self.context.bias
+        """Return bᵒ."""
+        return self.recurrent.bias
 
     def forward(self, features: Float[Tensor, "*N W"]) -> Float[Tensor, "*N V"]:
-        """Return the logits."""
-        context, lexical = features.chunk(2, dim=-1)
-        logits: Tensor = self.context(context) + F.linear(lexical, self.lexical.weight)
+        """Return the logits, without a copy of both matrices side by side."""
+        h, h_lexical = features.chunk(2, dim=-1)
+        logits: Tensor = self.recurrent(h) + self.lexical(h_lexical)
         return logits
