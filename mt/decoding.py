@@ -11,7 +11,7 @@ from torch import Tensor
 from mt.config import SearchConfig
 from mt.data.batching import Pair, collate, collate_sources
 from mt.models.ensemble import Ensemble
-from mt.models.loss import sequence_loss
+from mt.models.loss import sentence_nll
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis, beam_search
 
@@ -116,11 +116,9 @@ def score_ids(
         batch = collate([pairs[row] for row in rows]).to(device)
         with torch.no_grad(), _own_precision(model):
             features, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
-            # The logits of a whole batch could be large, those of one sentence are not.
-            for row, feature, tgt_out in zip(rows, features, batch.tgt_out, strict=True):
-                scores[row] = -float(
-                    sequence_loss(feature[None], model.output_layer, tgt_out[None]).nll
-                )
+            nll = sentence_nll(features, model.output_layer, batch.tgt_out)
+        for row, value in zip(rows, nll.tolist(), strict=True):
+            scores[row] = -value
     return scores
 
 

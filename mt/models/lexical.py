@@ -5,7 +5,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mt.models.dropout import Dropout
-from mt.models.precision import at_least_fp32
 from mt.models.tanh import tanh
 
 
@@ -25,9 +24,8 @@ class Lexical(nn.Module):
         self, weights: Float[Tensor, "B T S"], embedded: Float[Tensor, "B S E"]
     ) -> Float[Tensor, "B T E"]:
         """Return hˡ of every step."""
-        dtype = at_least_fp32(weights.dtype)
         with torch.autocast(weights.device.type, enabled=False):
-            words = tanh(torch.bmm(weights.to(dtype), embedded.to(dtype)))
+            words = tanh(torch.bmm(weights, embedded))
         features: Tensor = self.dropout(tanh(self.linear(words)) + words)
         return features
 

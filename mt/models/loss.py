@@ -41,7 +41,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
-        """Return the smoothed sum and the plain sum."""
+        """Return the smoothed sum, and the plain cross-entropy of every token."""
         w, b = weight.to(x.dtype), bias.to(x.dtype)
         wants_gradient = any(ctx.needs_input_grad[:3])
         d_x, d_weight, d_bias = torch.empty_like(x), torch.zeros(()), torch.zeros(())
@@ -62,8 +62,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 d_weight = d_weight + (d_logits.T @ x[chunk]).to(weight.dtype)
                 d_bias = d_bias + d_logits.sum(dim=0).to(bias.dtype)
         tiny = torch.finfo(x.dtype).tiny
-        nll = -gold_probs.clamp_min_(tiny).to(weight.dtype).log().sum()
-        loss = nll.clone()
+        nll = -gold_probs.clamp_min_(tiny).to(weight.dtype).log()
+        loss = nll.sum()
         if smoothing > 0:
             total, mean = x.sum(dim=0, dtype=weight.dtype), weight.mean(dim=0)
             loss += smoothing * (gold.sum(dtype=loss.dtype) - total @ mean - len(x) * bias.mean())
@@ -94,12 +94,33 @@ def sequence_loss(
     With label smoothing ε the target distribution is (1 - ε) on the token and ε spread evenly over
     the vocabulary (Szegedy et al. 2016, section 7).
     """
+    loss, nll = _cross_entropy(features, output_layer, tgt_out, label_smoothing)
+    return SequenceLoss(loss / max(len(nll), 1), nll.sum(), len(nll))
+
+
+def sentence_nll(
+    features: Float[Tensor, "B T E"],
+    output_layer: nn.Linear | LexicalOutput,
+    tgt_out: Int[Tensor, "B T"],
+) -> Float[Tensor, " B"]:
+    """Return -log p of every target, in nats, without gradient; padding does not count."""
+    _, nll = _cross_entropy(features, output_layer, tgt_out, 0.0)
+    n_tokens = (tgt_out != PAD_ID).sum(dim=1)
+    return torch.stack([of_sentence.sum() for of_sentence in torch.split(nll, n_tokens.tolist())])
+
+
+def _cross_entropy(
+    features: Tensor,
+    output_layer: nn.Linear | LexicalOutput,
+    tgt_out: Tensor,
+    label_smoothing: float,
+) -> tuple[Tensor, Tensor]:
+    """Return the smoothed sum, and the plain cross-entropies (N,) of the N real tokens."""
     real = tgt_out != PAD_ID
-    n_tokens = int(real.sum())
-    x, weight, bias = features[real], output_layer.weight, output_layer.bias
+    x = features[real]
     x = x.to(product_dtype(x))
     with torch.autocast(x.device.type, enabled=False):
         loss, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            x, weight, bias, tgt_out[real], label_smoothing
+            x, output_layer.weight, output_layer.bias, tgt_out[real], label_smoothing
         )
-    return SequenceLoss(loss / max(n_tokens, 1), nll, n_tokens)
+    return loss, nll

@@ -23,19 +23,20 @@ class SearchState(NamedTuple):
     Attributes:
         decoder: What changes from step to step.
         memory: The encoded sources.
-        embedded: The embedded sources, (B, S, E).
+        embedded: The embedded sources, (B, S, E); None where no lexical model asks for them.
     """
 
     decoder: DecoderState
     memory: Memory
-    embedded: Float[Tensor, "B S E"]
+    embedded: Float[Tensor, "B S E"] | None
 
     def select(self, rows: Tensor, sentences: Tensor | None) -> "SearchState":
         """Keep these rows, and the memory of these sentences; None keeps every sentence."""
         decoder = self.decoder.select(rows)
         if sentences is None:
             return self._replace(decoder=decoder)
-        return SearchState(decoder, self.memory.select(sentences), self.embedded[sentences])
+        embedded = None if self.embedded is None else self.embedded[sentences]
+        return SearchState(decoder, self.memory.select(sentences), embedded)
 
 
 class StepOutput(NamedTuple):
@@ -75,7 +76,10 @@ class Seq2Seq(nn.Module):
         embedded = self.src_embedding(src)
         encoding = self.encoder(embedded, src_lengths)
         memory = Memory(encoding.states, self.decoder.project(encoding.states), src != PAD_ID)
-        return SearchState(self.decoder.initial_state(encoding.summary), memory, embedded)
+        decoder = self.decoder.initial_state(encoding.summary)
+        if self.lexical is None:
+            return SearchState(decoder, memory, None)
+        return SearchState(decoder, memory, embedded.to(encoding.states.dtype))
 
     def forward(
         self,
@@ -95,12 +99,14 @@ class Seq2Seq(nn.Module):
         log_probs = torch.log_softmax(self.output_layer(features), dim=-1)
         return StepOutput(log_probs, weights, state._replace(decoder=decoder))
 
-    def _with_lexical(self, features: Tensor, weights: Tensor | None, embedded: Tensor) -> Tensor:
+    def _with_lexical(
+        self, features: Tensor, weights: Tensor | None, embedded: Tensor | None
+    ) -> Tensor:
         """Return [h; hˡ] (…, 2E) for features h; h alone where there is no lexical model.
 
         Rows of the features may be several a sentence, one after another, as in search.
         """
-        if self.lexical is None or weights is None:
+        if self.lexical is None or weights is None or embedded is None:
             return features
         weights = weights.reshape(len(embedded), -1, embedded.shape[1])  # (B, T or N/B, S)
         lexical = self.lexical(weights, embedded).reshape(features.shape)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from mt.data.tokenizer import PAD_ID
 from mt.models import loss as loss_module
-from mt.models.loss import CHUNK, sequence_loss
+from mt.models.loss import CHUNK, sentence_nll, sequence_loss
 
 WIDTH, VOCAB = 5, 11
 
@@ -52,6 +52,17 @@ def test_equals_the_library(lengths: list[int], smoothing: float) -> None:
 @pytest.mark.parametrize("n_tokens", [CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7])
 def test_equals_the_library_across_chunks(n_tokens: int) -> None:
     _check([n_tokens, 1, n_tokens // 2], 0.1)
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=4))
+def test_that_of_a_sentence_is_the_sum_over_its_tokens(lengths: list[int]) -> None:
+    layer, targets = nn.Linear(WIDTH, VOCAB), _targets(lengths)
+    features = torch.randn(*targets.shape, WIDTH)
+    alone = [
+        sequence_loss(features[b : b + 1], layer, targets[b : b + 1]).nll
+        for b in range(len(lengths))
+    ]
+    torch.testing.assert_close(sentence_nll(features, layer, targets), torch.stack(alone))
 
 
 @pytest.mark.filterwarnings("ignore:Input #.* is not a double precision:UserWarning")
