@@ -3,7 +3,7 @@
 Both answer to the same methods, so that training and search need not know which one they drive.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -53,6 +53,7 @@ class DecoderStep(NamedTuple):
     state: DecoderState
 
 
+@runtime_checkable
 class Decoder(Protocol):
     """What training and search ask of a decoder."""
 
@@ -64,7 +65,7 @@ class Decoder(Protocol):
         """Start from the encoder's summary (B, M)."""
         ...
 
-    def forward(self, tgt_in: Tensor, state: DecoderState, memory: Memory) -> Decoded:
+    def __call__(self, tgt_in: Tensor, state: DecoderState, memory: Memory) -> Decoded:
         """Read a whole target (B, T), teacher-forced."""
         ...
 

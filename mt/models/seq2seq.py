@@ -11,7 +11,13 @@ from mt.config import ModelConfig
 from mt.data.tokenizer import PAD_ID
 from mt.models.attention import Attention, Memory, build_score
 from mt.models.conditional import ConditionalDecoder
-from mt.models.decoder import AttentionDecoder, Decoded, DecoderState, FixedContextDecoder
+from mt.models.decoder import (
+    AttentionDecoder,
+    Decoded,
+    Decoder,
+    DecoderState,
+    FixedContextDecoder,
+)
 from mt.models.embedding import Embedding
 from mt.models.encoder import GRUEncoder
 from mt.models.lexical import Lexical, LexicalOutput
@@ -55,7 +61,7 @@ class Seq2Seq(nn.Module):
         *,
         src_embedding: Embedding,
         encoder: GRUEncoder,
-        decoder: AttentionDecoder | ConditionalDecoder | FixedContextDecoder,
+        decoder: Decoder,
         output_layer: nn.Linear | LexicalOutput,
         lexical: Lexical | None = None,
     ) -> None:
@@ -158,9 +164,7 @@ def build_model(config: ModelConfig, *, src_vocab_size: int, tgt_vocab_size: int
     )
 
 
-def _build_decoder(
-    config: ModelConfig, embedding: Embedding, memory_size: int
-) -> AttentionDecoder | ConditionalDecoder | FixedContextDecoder:
+def _build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) -> Decoder:
     if config.decoder is DecoderKind.fixed_context:
         return FixedContextDecoder(
             embedding,
