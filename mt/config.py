@@ -120,7 +120,7 @@ class TokenizerConfig:
     character_coverage: float = 1.0
     # Subword regularisation: at training time every sentence is cut anew each time it comes. A
     # unigram model draws segmentation x with a probability proportional to P(x) ** sample_alpha
-    # (Kudo 2018, 3.2), BPE leaves each merge out with probability sample_alpha (BPE-dropout,
+    # (Kudo 2018, 3.3), BPE leaves each merge out with probability sample_alpha (BPE-dropout,
     # Provilkov et al. 2020, 3). 0 is off.
     sample_alpha: float = 0.0
 

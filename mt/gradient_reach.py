@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mt.data.batching import BatchSampler, Pair, collate
+from mt.data.batching import Pair, collate
+from mt.data.sampling import BatchSampler
 from mt.models.loss import sequence_loss
 from mt.models.seq2seq import Seq2Seq
 

@@ -191,7 +191,7 @@ class Translator:
         return [
             [self._translation(source, hypothesis) for hypothesis in next(found)]
             if source.ids
-            else [Translation(source.text, "", 0.0, 0.0, [], [], [])]
+            else [self._blank(source)]
             for source in sources
         ]
 
@@ -240,6 +240,10 @@ class Translator:
                 text = self.tokenizers.src.decode(ids)
             sources.append(_Source(text, ids))
         return sources
+
+    def _blank(self, source: _Source) -> Translation:
+        has_attention = any(model.has_attention for model in self.models)
+        return Translation(source.text, "", 0.0, 0.0, [], [], [] if has_attention else None)
 
     def _translation(self, source: _Source, hypothesis: Hypothesis) -> Translation:
         weights = hypothesis.alignment

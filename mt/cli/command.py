@@ -28,11 +28,16 @@ def run_command(prog: str, body: Callable[[], int], *, log_level: int = logging.
     except (ValueError, OSError) as error:
         message = str(error)
     except RuntimeError as error:
-        if "memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         message = "out of memory: lower --batch-size or --beam-size"
     print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
     return _FAILURE
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Say whether torch ran out of memory; only on a GPU has it an exception for that."""
+    return any(phrase in str(error) for phrase in ("out of memory", "can't allocate memory"))
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, whose: str = "the run's") -> None:

@@ -19,6 +19,8 @@ RESUMABLE = (
 )
 """What a resumed run may change: how long it goes on, and where."""
 
+_PATTERNS = ("data.path", "data.member", "data.alignment", "data.home", "data.root")
+
 
 def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
     """Return the command line with its keys checked and its values as Hydra's grammar wants them.
@@ -40,7 +42,7 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
             checked.append(argument)
         elif any(key.startswith(f"{table}.") for table in open_ended):
             checked.append(f"++{key}={value}" if name == key else argument)
-        elif key in ("data.path", "data.home", "data.root") and "'" not in value:
+        elif key in _PATTERNS and "'" not in value:
             checked.append(f"{name}='{value}'" if "{" in value else argument)
         elif key in options or key in groups or key.startswith(("hydra.", "hydra/")):
             checked.append(argument)

@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mt.cli.command import is_out_of_memory
 from mt.cli.overrides import check_resume_overrides, checked_overrides
 from mt.config import Config, DataConfig
 
@@ -112,10 +113,10 @@ def _train_here(config: Config) -> None:
             except DivergenceError as error:
                 if world.is_writer:
                     _fail(str(error), code=1)
-    except (ValueError, FileNotFoundError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         _fail(str(error), code=1)
     except RuntimeError as error:
-        if "out of memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         _fail(
             f"out of memory: lower trainer.batch_tokens (now {config.trainer.batch_tokens}) or "

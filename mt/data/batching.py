@@ -18,16 +18,6 @@ from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
 if TYPE_CHECKING:
     from mt.data.encoding import EncodedSplit
 
-__all__ = [
-    "Batch",
-    "BatchLoader",
-    "BatchSampler",
-    "Pair",
-    "Sources",
-    "collate",
-    "collate_sources",
-]
-
 
 class Pair(NamedTuple):
     """The piece ids of a sentence and its translation, without BOS and EOS."""

@@ -11,9 +11,8 @@ import datasets
 
 from mt.choices import Format
 from mt.config import HOLDOUT_BOTH, DataConfig
-from mt.data.encoding import EncodedSplit, encode_split
 from mt.data.holdout import carve
-from mt.data.locating import embedded_dir, locate
+from mt.data.locating import locate
 from mt.data.reading import (
     Columns,
     CorpusFile,
@@ -24,16 +23,6 @@ from mt.data.reading import (
     tsv_rows,
 )
 from mt.data.tables import load_hub, load_parquet
-
-__all__ = [
-    "EncodedSplit",
-    "References",
-    "embedded_dir",
-    "encode_split",
-    "group_references",
-    "load_split",
-    "split_names",
-]
 
 _CARVED = ("train", "valid", "test")
 _FEATURES = datasets.Features({"src": datasets.Value("string"), "tgt": datasets.Value("string")})

@@ -78,7 +78,9 @@ def text_rows(src: CorpusFile, tgt: CorpusFile) -> Iterator[Row]:
             n_src = n_rows + (src_line is not None) + sum(1 for _ in src_lines)
             n_tgt = n_rows + (tgt_line is not None) + sum(1 for _ in tgt_lines)
             raise ValueError(
-                f"{src} has {n_src} lines, but {tgt} has {n_tgt}: the files are not aligned"
+                f"{src} has {n_src} lines, but {tgt} has {n_tgt}: the files are not aligned. "
+                "Line N of one must be the translation of line N of the other: add or take out the "
+                "lines that have no partner"
             )
         yield Row(src_line, tgt_line)
 
@@ -102,7 +104,7 @@ def tsv_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
         if len(fields) <= max(src, tgt):
             raise ValueError(
                 f"{file}, line {number}: {len(fields)} columns, but column {max(src, tgt)} "
-                "(counted from 0) is wanted; name the columns with ++data.columns.LANGUAGE=NUMBER"
+                "(counted from 0) is wanted; name the columns with data.columns.LANGUAGE=NUMBER"
             )
         yield Row(fields[src], fields[tgt])
 
@@ -123,7 +125,10 @@ def jsonl_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
         except (json.JSONDecodeError, RecursionError):
             record = None
         if not isinstance(record, dict):
-            raise ValueError(f"{where}: not a JSON object: {line[:60]!r}")
+            raise ValueError(
+                f"{where}: not a JSON object: {line[:60]!r}; accepted is one a line, with the keys "
+                f"{columns.src!r} and {columns.tgt!r}"
+            )
         yield Row(*(_field(record, name, where) for name in columns))
 
 
@@ -136,7 +141,7 @@ def missing_column(where: object, column: str, present: Sequence[str]) -> ValueE
     """Build the error for a column that is not there."""
     return ValueError(
         f"{where}: no column {column!r}; there are: {', '.join(present) or 'none'}. "
-        "Name the column of a language with ++data.columns.LANGUAGE=COLUMN"
+        "Name the column of a language with data.columns.LANGUAGE=COLUMN"
     )
 
 

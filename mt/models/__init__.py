@@ -1,1 +1,1 @@
-"""The networks: attention, encoder, the two decoders, and the model made of them."""
+"""The networks: attention, encoder, the decoders, and the model made of them."""

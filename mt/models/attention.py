@@ -68,10 +68,11 @@ class AdditiveScore(nn.Module):
 
 
 class DotScore(nn.Module):
-    """score(q, s) = qᵀ s; Luong et al. 2015, eq. 8 (dot).
+    """score(q, s) = qᵀ s; Luong et al. 2015, 3.1 (dot).
 
     Times `scale`, which is 1/√M for the scaled dot product (Vaswani et al. 2017, eq. 1); with
-    `squash`, passed through tanh, so that every score lies between -1 and 1 before the softmax.
+    `squash`, passed through tanh, so that every score lies between -1 and 1 before the softmax
+    (from neither paper: a bound that shows what the softmax needs).
     """
 
     def __init__(self, *, scale: float = 1.0, squash: bool = False) -> None:
@@ -92,7 +93,7 @@ class DotScore(nn.Module):
 
 
 class GeneralScore(nn.Module):
-    """score(q, s) = qᵀ W s; Luong et al. 2015, eq. 8 (general)."""
+    """score(q, s) = qᵀ W s; Luong et al. 2015, 3.1 (general)."""
 
     def __init__(self, *, query_size: int, memory_size: int) -> None:
         super().__init__()

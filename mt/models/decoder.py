@@ -1,6 +1,7 @@
-"""The two decoders: with attention, and with one fixed vector for the whole source (the baseline).
+"""What a decoder is, and two: with attention, and with one fixed vector for the whole source.
 
-Both answer to the same methods, so that training and search need not know which one they drive.
+The latter is the baseline. All answer to the `Decoder` protocol, so that training and search need
+not know which one they drive.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -113,7 +114,8 @@ class AttentionDecoder(nn.Module):
     """s_t = GRU(s_{t-1}, [y_{t-1}; c_{t-1}]), c_t = attention(s_t).
 
     The features are made of [s_t; c_t; y_{t-1}]. Luong et al. 2015, 3.1 and 3.3, with the readout
-    of Bahdanau et al. 2015. Without input feeding c_{t-1} does not enter the recurrence, which then
+    of Bahdanau et al. 2015. What feeds the next step is the context itself, where Luong et al. mix
+    it with the state first. Without input feeding c_{t-1} does not enter the recurrence, which then
     runs over the whole target at once and attends at all steps in parallel.
     """
 

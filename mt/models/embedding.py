@@ -14,7 +14,7 @@ class Embedding(nn.Module):
     """Token vectors, times √E so that a matrix shared with the output layer serves both.
 
     The scale is that of Vaswani et al. 2017, 3.4. Word dropout replaces whole vectors by zero, one
-    draw a position, made before any recurrence runs (Sennrich & Zhang 2019, 3.2, after Gal &
+    draw a position, made before any recurrence runs (Sennrich & Zhang 2019, 3.3, after Gal &
     Ghahramani 2016); what is left is scaled up as in `nn.Dropout`, and ordinary dropout follows.
     """
 

@@ -77,6 +77,11 @@ class Seq2Seq(nn.Module):
         """The number of trained parameters, shared ones counted once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    @property
+    def has_attention(self) -> bool:
+        """Whether the decoder looks at positions of the source."""
+        return not isinstance(self.decoder, FixedContextDecoder)
+
     def start(self, src: Int[Tensor, "B S"], src_lengths: Int[Tensor, " B"]) -> SearchState:
         """Encode sources; `src_lengths` count the EOS and stay on the CPU."""
         embedded = self.src_embedding(src)

@@ -9,9 +9,10 @@ import torch
 
 from mt.checkpoint import RunDirectory
 from mt.config import Config
-from mt.data.batching import BatchLoader, BatchSampler, Pair
+from mt.data.batching import BatchLoader, Pair
 from mt.data.corpus import load_split
 from mt.data.encoding import EncodedSplit, encode_split
+from mt.data.sampling import BatchSampler
 from mt.data.tokenizer import TokenizerPair, train_tokenizers
 from mt.device import available_cores, keep_freed_memory, select_device
 from mt.models.seq2seq import build_model

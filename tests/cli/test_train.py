@@ -13,6 +13,8 @@ import torch
 from tiny_run import write_tiny_corpus
 
 from mt.checkpoint import RunDirectory, load_checkpoint
+from mt.cli.train import train_and_report
+from mt.config import Config
 
 TINY = [
     "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=306", "debug=smoke",
@@ -114,6 +116,7 @@ def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> 
         (["data.root=nowhere"], "nowhere"),
         (["resume=true", "run=nowhere"], "nowhere is not a run directory: it does not exist"),
         (["resume=true", "run=x", "optim.lr=1"], "optim.lr=1 cannot go with resume=true"),
+        (["data.root=nowhere", "data.alignment={split}.links", "data.member={lang}"], "nowhere"),
         (["trainer.device=cuda"], "no usable CUDA device"),
     ],
 )
@@ -125,6 +128,43 @@ def test_mistakes_get_one_clear_message(tmp_path: Path, overrides: list[str], me
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())  # nothing was built
+
+
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (
+            RuntimeError(
+                "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"
+            ),
+            "out of memory: lower trainer.batch_tokens (now 2000) or data.max_length (now 128)",
+        ),
+        (OSError(28, "No space left on device", "runs/x"), "No space left on device: 'runs/x'"),
+    ],
+)
+def test_a_machine_that_is_too_small_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    failure: Exception,
+    message: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("mt.training.run.train", fail)
+    with pytest.raises(SystemExit) as stopped:
+        train_and_report(Config(run="runs/x"))
+    assert stopped.value.code == 1
+    assert message in capsys.readouterr().err
+
+
+def test_other_errors_of_torch_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr("mt.training.run.train", fail)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        train_and_report(Config(run="runs/x"))
 
 
 def test_multirun_gives_every_job_its_own_run(corpus: Path, tmp_path: Path) -> None:

@@ -239,6 +239,7 @@ def test_alignments_of_a_model_without_attention_are_refused(
     assert run(stdin=b"bado\n", path=baseline_run).code == 0
     record = json.loads(run("--format=json", stdin=b"bado\n", path=baseline_run).out)
     assert record["links"] is None
+    assert json.loads(run("--format=json", stdin=b"\n", path=baseline_run).out)["links"] is None
 
 
 def test_out_of_memory_says_what_to_change(

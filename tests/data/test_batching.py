@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from toy_corpus import sentences
 
 from mt.config import DataConfig, TokenizerConfig
-from mt.data.batching import Batch, BatchLoader, BatchSampler, Pair, collate, collate_sources
-from mt.data.corpus import EncodedSplit, encode_split, load_split
+from mt.data.batching import Batch, BatchLoader, Pair, collate, collate_sources
+from mt.data.corpus import load_split
+from mt.data.encoding import EncodedSplit, encode_split
+from mt.data.sampling import BatchSampler
 from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
 
 IDS = st.lists(st.integers(EOS_ID + 1, 99), max_size=12)

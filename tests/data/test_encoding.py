@@ -9,7 +9,8 @@ import pytest
 from toy_corpus import WORDS, sentences
 
 from mt.config import DataConfig, TokenizerConfig
-from mt.data.corpus import encode_split, load_split
+from mt.data.corpus import load_split
+from mt.data.encoding import encode_split
 from mt.data.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
 
 Write = Callable[[str, bytes | str], Path]

@@ -100,7 +100,9 @@ def test_text_rows_are_aligned(write: Write) -> None:
 @pytest.mark.parametrize(("n_src", "n_tgt"), [(3, 5), (5, 3), (0, 1), (4, 0), (5, 4), (4, 5)])
 def test_unequal_line_counts_name_both(write: Write, n_src: int, n_tgt: int) -> None:
     src, tgt = write("a.en", "x\n" * n_src), write("a.de", "y\n" * n_tgt)
-    message = f"a.en has {n_src} lines, but .*a.de has {n_tgt}: the files are not aligned"
+    message = (
+        f"a.en has {n_src} lines, but .*a.de has {n_tgt}: the files are not aligned. Line N of"
+    )
     with pytest.raises(ValueError, match=message):
         list(text_rows(CorpusFile(src), CorpusFile(tgt)))
 
@@ -124,7 +126,9 @@ def test_tsv_missing_column_lists_the_columns(write: Write) -> None:
 
 def test_tsv_short_line_is_named(write: Write) -> None:
     file = CorpusFile(write("x.tsv", "Hi\tHallo\nGo\n"))
-    with pytest.raises(ValueError, match=r"x\.tsv, line 2: 1 columns, but column 1"):
+    with pytest.raises(
+        ValueError, match=r"x\.tsv, line 2: 1 columns, but column 1 .* with data\.columns"
+    ):
         list(tsv_rows(file, Columns("0", "1")))
 
 
@@ -141,7 +145,10 @@ def test_jsonl_columns_and_translation(write: Write) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "line 2: not a JSON object: '{'"),
+        (
+            "{",
+            "line 2: not a JSON object: '{'; accepted is one a line, with the keys 'en' and 'de'",
+        ),
         ('["a"]', "line 2: not a JSON object"),
         ("", "line 2: not a JSON object: ''"),
         ("[" * 100_000, "line 2: not a JSON object"),

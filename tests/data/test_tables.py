@@ -75,7 +75,9 @@ def test_changed_parquet_is_read_again(tmp_path: Path) -> None:
 
 def test_missing_column_lists_the_columns(tmp_path: Path) -> None:
     save([dict(ROWS[0])], tmp_path / "train.parquet")
-    message = r"train.parquet: no column 'cs'; there are: en, de, id. .*\+\+data\.columns\.LANGUAGE"
+    message = (
+        r"train.parquet: no column 'cs'; there are: en, de, id. .* with data\.columns\.LANGUAGE"
+    )
     with pytest.raises(ValueError, match=message):
         load_split(parquet(tmp_path, tgt="cs"), "train")
 
