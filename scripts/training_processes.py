@@ -49,6 +49,7 @@ class TrainingProcesses:
             args=([far for _, far in pipes], make_update, arguments, updates),
             nprocs=size,
             join=False,
+            daemon=True,  # an error elsewhere must not leave them waiting for a word
             start_method="spawn",
         )
         os.environ.clear()

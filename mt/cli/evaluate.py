@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mt.cli.command import add_model_options, add_precision_option, run_command, set_threads
@@ -29,7 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
-    from pathlib import Path
 
     from mt.checkpoint import RunDirectory
     from mt.evaluation import evaluate, hypotheses_name, load_system, write_evaluation
@@ -69,8 +69,6 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _load_sets(arguments: argparse.Namespace, corpus: "DataConfig") -> list["EvaluationSet"]:
-    from pathlib import Path
-
     from mt.evaluation_set import (
         default_split,
         load_evaluation_set,
@@ -159,7 +157,25 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--output {arguments.output}: accepted is a file name that ends in .txt")
     if arguments.output is not None and len(arguments.split or []) > 1:
         parser.error("--output takes the hypotheses of one --split, not of several")
+    if arguments.output is not None:
+        _check_output(parser, arguments)
     return arguments
+
+
+def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Refuse an output, or the JSON beside it, that would take the place of an input."""
+    output = Path(arguments.output).resolve()
+    for option, names in (("--src", [arguments.src]), ("--ref", arguments.ref)):
+        for name in filter(None, names or []):
+            if Path(name).resolve() in (output, output.with_suffix(".json")):
+                parser.error(
+                    f"--output {arguments.output} would overwrite {option} {name}: give another"
+                )
+    if ".reference" in output.name:
+        parser.error(
+            f"--output {arguments.output}: names with .reference are those of the references that "
+            "are written beside it; give another"
+        )
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def _run() -> None:
 def _compose_and_train(composed: DictConfig) -> None:
     job = HydraConfig.get()
     try:
-        config = _to_config(composed)
+        config = compose_config(composed)
         overrides = list(job.overrides.task)
         if config.resume:
             config = _resumed_config(config.run, overrides)
@@ -164,7 +164,7 @@ def _print_best(events: list[dict[str, Any]]) -> None:
     )
 
 
-def _to_config(composed: DictConfig) -> Config:
+def compose_config(composed: DictConfig) -> Config:
     """Turn what Hydra composed into dataclasses, whose checks run here."""
     # Not OmegaConf.missing_keys, which fails on `run`, made of the very keys that are missing.
     names = [field.name for field in dataclasses.fields(DataConfig)]
@@ -190,7 +190,7 @@ def _resumed_config(run: str, overrides: list[str]) -> Config:
     merged = OmegaConf.merge(OmegaConf.structured(saved), OmegaConf.from_dotlist(kept))
     if not isinstance(merged, DictConfig):
         raise TypeError(f"the merged configuration is a {type(merged).__name__}")
-    return dataclasses.replace(_to_config(merged), run=run, resume=True)
+    return dataclasses.replace(compose_config(merged), run=run, resume=True)
 
 
 def _fail(message: str, *, code: int) -> None:

@@ -45,10 +45,11 @@ class CheckpointKeeper:
 
     def save_last(self, state: Mapping[str, Any]) -> None:
         """Save everything that resuming needs; the file before stays as previous.pt."""
-        last = self.directory / "last.pt"
+        last, following = self.directory / "last.pt", self.directory / "next.pt"
+        save_checkpoint(following, {**state, "kept": self.kept})
         if last.exists():
             last.replace(self.directory / "previous.pt")
-        save_checkpoint(last, {**state, "kept": self.kept})
+        following.replace(last)
 
     def load_last(self) -> dict[str, Any]:
         """Read last.pt, or previous.pt where that is damaged or missing.

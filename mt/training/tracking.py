@@ -15,6 +15,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mt.checkpoint import RunDirectory
+from mt.data.cache import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,8 +59,8 @@ class Tracker:
 
     def __init__(self, run: RunDirectory, *, step: int, total_steps: int) -> None:
         events = [event for event in run.read_metrics() if event["step"] <= step]
-        with run.metrics_path.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(event) + "\n" for event in events)
+        with whole_file(run.metrics_path) as file:
+            file.writelines(f"{json.dumps(event)}\n".encode() for event in events)
         self._file = run.metrics_path.open("a", encoding="utf-8")
         self._writer = SummaryWriter(str(run.tensorboard), purge_step=step + 1 if step else None)
         self._total_steps = total_steps

@@ -107,6 +107,15 @@ def test_no_run_is_a_failure(capsys, tmp_path):
         (["run", "--src", "a", "--ref", "b", "--split", "test"], "--split and --src exclude"),
         (["run", "--output", "a.png"], "--output a.png: accepted is a file name that ends in .txt"),
         (["run", "--output", "a.txt", "--split", "a", "--split", "b"], "of one --split"),
+        (
+            ["run", "--src", "a.txt", "--ref", "b", "--output", "./a.txt"],
+            "--output ./a.txt would overwrite --src a.txt: give another",
+        ),
+        (
+            ["run", "--src", "a", "--ref", "b", "--ref", "c.json", "--output", "c.txt"],
+            "--output c.txt would overwrite --ref c.json: give another",
+        ),
+        (["run", "--output", "test.reference.txt"], "names with .reference are those of the ref"),
         (["run", "--beam-size", "0"], "0: accepted is a whole number from 1 on"),
         (["run", "--threads", "x"], "x: accepted is a whole number from 1 on"),
         (["run", "--length-penalty", "-1"], "-1: accepted is a number, 0 or more"),

@@ -59,12 +59,33 @@ def test_it_holds_the_corpus_and_the_translations_of_both_directions(
     rows = load_split(data, "valid")
     assert list(zip(rows["src"], rows["tgt"], strict=True)) == corpus["valid"]
     assert not list(output.glob("test*"))
+    assert output.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_fault_on_the_way_leaves_nothing_behind(
+    attention_run: Path, backward_run: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(attention_run / "corpus", tmp_path / "copy")
+    (copy / "valid.yy").write_text("one\n")
+    runs = ["--forward", attention_run, "--backward", backward_run, "--data-root", copy]
+    done = _diversify(*runs, "--output", tmp_path / "out" / "diversified")
+    assert done.returncode == 1
+    assert "the files are not aligned" in done.stderr
+    broken = shutil.copytree(backward_run, tmp_path / "broken")
+    (broken / "checkpoints" / "best.pt").unlink()
+    runs = ["--forward", attention_run, "--backward", broken]
+    done = _diversify(*runs, "--output", tmp_path / "out" / "diversified")
+    assert done.returncode == 1
+    assert "best.pt" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_wrong_is_said_before_anything_is_translated(
     attention_run: Path, backward_run: Path, tmp_path: Path
 ) -> None:
-    done = _diversify("--forward", backward_run, "--backward", backward_run, "--output", "x")
+    done = _diversify(
+        "--forward", backward_run, "--backward", backward_run, "--output", tmp_path / "x"
+    )
     assert done.returncode == 1
     assert "translates yy-xx; accepted here is xx-yy: give runs of yy-xx to --fo" in done.stderr
     runs = ["--forward", attention_run, "--backward", backward_run]

@@ -14,9 +14,10 @@ from tiny_run import tiny_config
 
 from mt.checkpoint import RunDirectory, load_checkpoint
 from mt.choices import Keep, Metric, Precision
-from mt.config import Config
+from mt.config import Config, TrainerConfig
 from mt.models.loss import SequenceLoss
 from mt.training import trainer as trainer_module
+from mt.training.keeper import CheckpointKeeper
 from mt.training.run import train
 from mt.training.trainer import DivergenceError, Trainer
 from mt.training.world import World
@@ -137,6 +138,29 @@ def test_damaged_last_checkpoint_falls_back_on_the_previous(
     assert "last.pt cannot be read: it is cut short" in caplog.text
     assert "previous.pt" in caplog.text
     assert_same(expected, last(config))
+
+
+@pytest.mark.parametrize("saved", [0, 1])
+def test_a_save_that_is_cut_off_loses_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: int
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    keeper = CheckpointKeeper(RunDirectory(tmp_path), TrainerConfig())
+    for step in range(saved + 1):
+        keeper.save_last({"step": step})
+
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mt.training.keeper.save_checkpoint", fail)
+        with pytest.raises(OSError, match="full"):
+            keeper.save_last({"step": 9})
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.pt")["step"] == saved
+    assert keeper.load_last()["step"] == saved
+    if saved:  # killed between two renames
+        (tmp_path / "checkpoints" / "last.pt").unlink()
+        assert keeper.load_last()["step"] == saved - 1
 
 
 def test_resume_before_anything_was_saved_says_so(

@@ -1,0 +1,76 @@
+"""The command line before Hydra sees it, and all configurations that come with mt."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from mt.cli.overrides import check_resume_overrides, checked_overrides
+from mt.cli.train import CONFIGS, compose_config
+
+GROUPS = sorted((path.parent.relative_to(CONFIGS), path.stem) for path in CONFIGS.rglob("*/*.yaml"))
+LANGUAGES = ["data.src=en", "data.tgt=cs"]
+
+
+def _compose(overrides: list[str]) -> object:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose_config(compose("train", checked_overrides(overrides, CONFIGS)))
+
+
+@pytest.mark.parametrize(("group", "name"), GROUPS, ids=lambda part: str(part))
+def test_every_file_passes_the_checks(group: Path, name: str) -> None:
+    group, prefix = (group.parts[0], "/".join([*group.parts[1:], name]))
+    config = _compose([f"{group}={prefix}", "run=x", *(LANGUAGES if group == "data" else [])])
+    assert config.run == "x"
+
+
+@pytest.mark.parametrize(
+    ("argument", "handed_on"),
+    [
+        ("data.path={split}.{lang}", "data.path='{split}.{lang}'"),
+        ("data.path='{split}.{lang}'", "data.path='{split}.{lang}'"),
+        ("data.path=all.txt", "data.path=all.txt"),
+        ("data.alignment={split}.links", "data.alignment='{split}.links'"),
+        ("data.member={lang}.txt", "data.member='{lang}.txt'"),
+        ("data.columns.en=0", "++data.columns.en=0"),
+        ("++data.columns.en=0", "++data.columns.en=0"),
+        ("data.splits.valid=dev", "++data.splits.valid=dev"),
+        ("experiment=ladder/short", "experiment=ladder/short"),
+        ("hydra.verbose=true", "hydra.verbose=true"),
+        ("--multirun", "--multirun"),
+    ],
+)
+def test_overrides_are_put_into_the_grammar_of_hydra(argument: str, handed_on: str) -> None:
+    assert checked_overrides([argument], CONFIGS) == [handed_on]
+
+
+def test_the_readmes_own_corpus_is_read_as_it_says() -> None:
+    text = ["data=text", "data.name=mine", "data.src=en", "data.tgt=is", "data.root=corpus"]
+    data = _compose([*text, "data.path=all.{lang}", "data.holdout.by=both", "run=x"]).data
+    assert (data.path, data.holdout.by, data.root) == ("all.{lang}", "both", "corpus")
+    news = ["data.path='news.{split}.{lang}.gz'", "data.splits.valid=dev", "run=x"]
+    data = _compose([*text, *news]).data
+    assert (data.path, data.splits["valid"]) == ("news.{split}.{lang}.gz", "dev")
+    links = ["data.alignment='{split}.links'", "data.alignment_src=en", "run=x"]
+    assert _compose([*text, *links]).data.alignment == "{split}.links"
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("optim.lrr", "did you mean optim.lr?"),
+        ("lexical", "did you mean model.lexical?"),
+        ("qqqq", "sections are run, resume, seed, data, tokenizer, model, optim, trainer, search."),
+    ],
+)
+def test_an_unknown_key_gets_advice(key: str, advice: str) -> None:
+    with pytest.raises(ValueError, match=f"there is no option '{key}': ") as raised:
+        checked_overrides([f"{key}=1"], CONFIGS)
+    assert advice in str(raised.value)
+
+
+def test_a_resumed_run_may_change_how_long_it_goes_on_and_where() -> None:
+    kept = ["trainer.max_epochs=9", "trainer.max_steps=7", "data.root=there"]
+    assert check_resume_overrides(["run=x", "resume=true", *kept]) == kept
+    with pytest.raises(ValueError, match=r"optim\.lr=1 cannot go with resume=true, which goes on"):
+        check_resume_overrides([*kept, "optim.lr=1"])
