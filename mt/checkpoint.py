@@ -95,7 +95,12 @@ class RunDirectory:
         return config
 
     def load_tokenizers(self) -> TokenizerPair:
-        """Read the tokenizers that the run was trained with."""
+        """Read the tokenizers that the run was trained with.
+
+        Raises:
+            FileNotFoundError: They are not there.
+            ValueError: A file is no tokenizer of ours.
+        """
         return TokenizerPair.load(self.path)
 
     def load_model(

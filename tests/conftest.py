@@ -5,7 +5,9 @@ one is a failed test.
 """
 
 import logging
+import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,12 @@ jaxtyping.install_import_hook(
     ["mt.models", "mt.search", "mt.decoding"],
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
+
+# Nothing of an earlier session or of the user's may be what a test reads, nor the other way round;
+# the commands that tests start inherit these.
+_caches = tempfile.TemporaryDirectory(prefix="mt-tests-")
+os.environ["XDG_CACHE_HOME"] = _caches.name
+os.environ["HF_DATASETS_CACHE"] = f"{_caches.name}/datasets"
 
 from tiny_run import make_tiny_run  # noqa: E402
 

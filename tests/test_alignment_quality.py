@@ -130,6 +130,12 @@ def test_mt_compare_shows_the_error_rate_where_there_is_attention(
     assert "AER: alignment error rate" in table
     column = table.splitlines()[2].split("  ")
     assert "AER" in [cell.strip() for cell in column]
+    header, *rows = [line.split() for line in table.splitlines()[2:] if line.strip()]
+    with_attention, without = (
+        next(row for row in rows if row[0] == run.name) for run in (aligned_run, baseline_run)
+    )
+    assert 0 < float(with_attention[header.index("AER")]) < 1
+    assert without[header.index("AER")] == "-"
     assert "AER" in (folder / "report.md").read_text(encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ import math
 import shlex
 import subprocess
 import sys
+import unittest.mock
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 
 from mt import metrics
 from mt.checkpoint import RunDirectory
+from mt.config import DataConfig
 from mt.data.batching import Pair
-from mt.decoding import TeacherForced, score_ids, teacher_forced_loss
+from mt.decoding import TeacherForced, score_ids, search_ids, teacher_forced_loss
 from mt.evaluation import (
     evaluate,
     load_system,
@@ -142,7 +144,7 @@ def test_a_loss_beyond_floats_is_an_infinite_perplexity():
     assert TeacherForced(1000.0, 1).perplexity == math.inf
 
 
-def test_every_reference_counts_in_the_loss(system):
+def test_every_reference_makes_a_pair_of_the_loss(system):
     data = EvaluationSet("two", ["bado kira", "fena"], [["alben", "alben oldan"], ["ortig"]])
     pairs = encode_pairs(system.translator.tokenizers, data)
     assert len(pairs) == 3
@@ -151,8 +153,23 @@ def test_every_reference_counts_in_the_loss(system):
 
 
 def test_search_options_replace_those_of_the_run(system, test_set):
-    evaluation = evaluate(system, test_set, beam_size=1, length_penalty=0.5, batch_size=3)
-    assert (evaluation.beam_size, evaluation.length_penalty) == (1, 0.5)
+    options = {"beam_size": 2, "length_penalty": 0.5, "batch_size": 3}
+    with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:
+        evaluation = evaluate(system, test_set, **options)
+    search = spy.call_args.args[2]
+    assert {name: getattr(search, name) for name in options} == options
+    assert (evaluation.beam_size, evaluation.length_penalty) == (2, 0.5)
+
+
+def test_pairs_of_one_source_are_its_references(tmp_path):
+    for name, lines in (("xx", "a b\nc\na b\n"), ("yy", "one\ntwo\nthree\n")):
+        (tmp_path / f"test.{name}").write_text(lines, encoding="utf-8")
+    config = DataConfig(name="several", src="xx", tgt="yy", root=str(tmp_path))
+    alone = load_evaluation_set(config, "test")
+    assert alone.references == [["one"], ["two"], ["three"]]
+    together = load_evaluation_set(replace(config, multi_reference=True), "test")
+    assert together.sources == ["a b", "c"]
+    assert together.references == [["one", "three"], ["two"]]
 
 
 def test_hypotheses_go_to_text_files_only(evaluation, test_set, tmp_path):

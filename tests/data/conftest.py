@@ -6,16 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import datasets
-import hypothesis
 import pytest
 from toy_corpus import sentences
 
 from mt.config import TokenizerConfig
 from mt.data.tokenizer import TokenizerPair, train_tokenizers
-
-# A machine that is busy with something else is no failure.
-hypothesis.settings.register_profile("unhurried", deadline=None)
-hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(autouse=True)

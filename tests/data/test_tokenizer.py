@@ -1,5 +1,6 @@
 """The tokenizer: nothing is lost, nothing is unknown, nothing is trained twice."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -273,5 +274,13 @@ def test_loading_what_is_not_a_tokenizer(tmp_path: Path) -> None:
 
 
 def test_a_foreign_model_is_refused() -> None:
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(LINES), model_writer=model, vocab_size=60,
+        hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    message = r"pad, unk, bos, eos = \(-1, 0, 1, 2\); accepted is \(0, 1, 2, 3\): let mt-train"
+    with pytest.raises(ValueError, match=message):
+        Tokenizer(model.getvalue())
     with pytest.raises(ValueError, match="pad, unk, bos, eos"):
         Tokenizer(b"")

@@ -37,6 +37,7 @@ def test_the_table_holds_means_spreads_and_steps(tmp_path: Path) -> None:
     _write_run(tmp_path / "base-1", [25.0])
     _write_run(tmp_path / "base-2", [90.0], reason="interrupted")  # does not count
     _write_run(tmp_path / "another-1", [90.0])
+    _write_run(tmp_path / "base-1.old", [90.0])
     done = _ladder(tmp_path, "--plot", tmp_path / "ladder.png")
     assert done.returncode == 0, done.stderr
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,7 +59,12 @@ def test_three_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    start_processes(in_world, args=(check_everything, 3, store.port), nprocs=3)
+    context = start_processes(
+        in_world, args=(check_everything, 3, store.port), nprocs=3, join=False, daemon=True
+    )
+    deadline = time.monotonic() + 120
+    while not context.join(timeout=1):
+        assert time.monotonic() < deadline, "a process waits for a word that no other says"
 
 
 def test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
