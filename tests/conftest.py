@@ -22,7 +22,7 @@ jaxtyping.install_import_hook(
     "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
 )
 
-# Nothing of an earlier session or of the user's may be what a test reads, nor the other way round;
+# No test may read what an earlier run of the tests or the user left, nor leave anything to them;
 # the commands that tests start inherit these.
 _caches = tempfile.TemporaryDirectory(prefix="mt-tests-")
 os.environ["XDG_CACHE_HOME"] = _caches.name
