@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 import typing
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +20,7 @@ RESUMABLE = (
 )
 """What a resumed run may change: how long it goes on, and where."""
 
-_PATTERNS = ("data.path", "data.member", "data.alignment", "data.home", "data.root")
+_BARE_BRACE = re.compile(r"(?<!\$)\{")
 
 
 def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
@@ -42,10 +43,11 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
             checked.append(argument)
         elif any(key.startswith(f"{table}.") for table in open_ended):
             checked.append(f"++{key}={value}" if name == key else argument)
-        elif key in _PATTERNS and "'" not in value:
-            checked.append(f"{name}='{value}'" if "{" in value else argument)
-        elif key in options or key in groups or key.startswith(("hydra.", "hydra/")):
+        elif key in groups or key in open_ended or key.startswith(("hydra.", "hydra/")):
             checked.append(argument)
+        elif key in options:
+            bare = _BARE_BRACE.search(value) and "'" not in value
+            checked.append(f"{name}='{value}'" if bare else argument)
         else:
             raise ValueError(_unknown(key, [*options, *groups]))
     return checked

@@ -338,9 +338,8 @@ def test_a_line_is_answered_at_once_and_ctrl_c_is_quiet(attention_run: Path) -> 
 
 def test_a_closed_pipe_is_quiet(attention_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "many"
-    path.write_text(
-        "bado fena gilo huka jemo kira\n" * 3000, encoding="utf-8"
-    )  # more than a pipe holds
+    # The translations are more than a pipe holds.
+    path.write_text("bado fena gilo huka jemo kira\n" * 3000, encoding="utf-8")
     command = " ".join([*_COMMAND, str(attention_run), "--beam-size=1", "--threads=1"])
     done = subprocess.run(
         ["bash", "-c", f"{command} < {path} | head -1; exit ${{PIPESTATUS[0]}}"],
