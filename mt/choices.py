@@ -38,13 +38,6 @@ class ScoreKind(Enum):
     tanh_dot = "tanh_dot"
 
 
-class ContextKind(Enum):
-    """How the baseline receives its one fixed vector."""
-
-    every_step = "every_step"  # Cho et al. 2014
-    initial_state = "initial_state"  # Sutskever et al. 2014
-
-
 class Tying(Enum):
     """Which embedding matrices are one and the same parameter."""
 

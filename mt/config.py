@@ -10,7 +10,6 @@ from enum import Enum
 from typing import Any
 
 from mt.choices import (
-    ContextKind,
     DecoderKind,
     Device,
     Format,
@@ -154,7 +153,6 @@ class ModelConfig:
     attention_size: int = 256  # width of the additive score
     input_feeding: bool = True
     lexical: bool = False  # with attention: the words looked at vote for their translations
-    context: ContextKind = ContextKind.every_step
     tying: Tying = Tying.all
     embedding_dropout: float = 0.2
     state_dropout: float = 0.2  # on encoder states, and between recurrent layers

@@ -12,7 +12,6 @@ import yaml
 from mt import checkpoint
 from mt.checkpoint import RunDirectory, average_checkpoints, load_checkpoint, save_checkpoint
 from mt.choices import (
-    ContextKind,
     DecoderKind,
     Device,
     Format,
@@ -62,7 +61,6 @@ def _unusual(run: str) -> Config:
         model=ModelConfig(
             decoder=DecoderKind.fixed_context,
             score=ScoreKind.tanh_dot,
-            context=ContextKind.initial_state,
             tying=Tying.output,
         ),
         optim=OptimConfig(kind=OptimizerKind.adamw, lr=1e-4, schedule=ScheduleKind.inverse_sqrt),
@@ -100,7 +98,6 @@ def test_a_configuration_comes_back_as_it_was(tmp_path: Path) -> None:
         ("tokenizer", "kind", TokenizerKind),
         ("model", "decoder", DecoderKind),
         ("model", "score", ScoreKind),
-        ("model", "context", ContextKind),
         ("model", "tying", Tying),
         ("optim", "kind", OptimizerKind),
         ("optim", "schedule", ScheduleKind),

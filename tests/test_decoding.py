@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mt.choices import ContextKind, DecoderKind
+from mt.choices import DecoderKind
 from mt.config import ModelConfig, SearchConfig
 from mt.data.batching import Pair
 from mt.data.tokenizer import BOS_ID, EOS_ID
@@ -23,10 +23,6 @@ KINDS: dict[str, dict[str, object]] = {
     "parallel": {"input_feeding": False, "decoder_layers": 2},
     "conditional": {"decoder": DecoderKind.conditional},
     "baseline": {"decoder": DecoderKind.fixed_context},
-    "initial-state": {
-        "decoder": DecoderKind.fixed_context,
-        "context": ContextKind.initial_state,
-    },
 }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mt.choices import ContextKind, DecoderKind, Tying
+from mt.choices import DecoderKind, Tying
 from mt.config import ModelConfig
 from mt.data.batching import Pair, collate
 from mt.decoding import score_ids
@@ -27,13 +27,11 @@ PAIRS = [
 def tiny_model(
     decoder: DecoderKind = DecoderKind.attention,
     tying: Tying = Tying.all,
-    context: ContextKind = ContextKind.every_step,
 ) -> Seq2Seq:
     torch.manual_seed(3)
     config = ModelConfig(
         decoder=decoder,
         tying=tying,
-        context=context,
         embedding_size=8,
         encoder_size=8,
         decoder_size=8,
@@ -102,7 +100,7 @@ def test_the_model_stays_as_it_was():
 def test_a_long_way_to_the_only_vector_weakens_the_gradient():
     """The vector that the untrained baseline starts from lies at the ends of the sentence."""
     pairs = [Pair([4 + i % 16 for i in range(60)], [7, 8, 9])]
-    model = tiny_model(DecoderKind.fixed_context, context=ContextKind.initial_state)
+    model = tiny_model(DecoderKind.fixed_context)
     (norms,) = source_gradient_norms(model, pairs)
     assert norms[25:35].max() < 0.01 * norms[[0, -1]].max()
 

@@ -56,8 +56,8 @@ class ConditionalDecoder(nn.Module):
         return self.attention.project(states)
 
     def initial_state(self, summary: Float[Tensor, "B M"]) -> DecoderState:
-        """Start from the bridge."""
-        return DecoderState(self.bridge(summary), None)
+        """Start from the bridge; nothing but the states enters the next step."""
+        return DecoderState(self.bridge(summary), summary[:, :0])
 
     def forward(self, tgt_in: Int[Tensor, "B T"], state: DecoderState, memory: Memory) -> Decoded:
         """Read a whole target, teacher-forced."""
@@ -79,7 +79,7 @@ class ConditionalDecoder(nn.Module):
             self._gates(embedded), state.hidden[0], memory, self._products()
         )
         features = self.readout(hidden, context, embedded)
-        return DecoderStep(features, weights, DecoderState(hidden.unsqueeze(0), None))
+        return DecoderStep(features, weights, DecoderState(hidden.unsqueeze(0), state.feed))
 
     def _gates(self, embedded: Tensor) -> Tensor:
         """Return W y with its bias, which waits for nothing: of all steps at once, or of one."""

@@ -24,16 +24,16 @@ class DecoderState(NamedTuple):
 
     Attributes:
         hidden: GRU states, (L, N, H).
-        feed: A vector of the source that enters the next step, (N, M): the last context under
-            input feeding, the fixed vector of the baseline; None where nothing enters.
+        feed: What of the source enters the next step: the last context under input feeding, the
+            fixed vector of the baseline, (N, M); (N, 0) where nothing enters.
     """
 
     hidden: Float[Tensor, "L N H"]
-    feed: Float[Tensor, "N M"] | None
+    feed: Float[Tensor, "N F"]
 
     def select(self, rows: Tensor) -> "DecoderState":
         """Return the state of the given rows, in that order."""
-        return DecoderState(self.hidden[:, rows], None if self.feed is None else self.feed[rows])
+        return DecoderState(self.hidden[:, rows], self.feed[rows])
 
 
 class Decoded(NamedTuple):
@@ -156,18 +156,18 @@ class AttentionDecoder(nn.Module):
 
     def initial_state(self, summary: Float[Tensor, "B M"]) -> DecoderState:
         """Start from the bridge; nothing has been attended to yet."""
-        feed = torch.zeros_like(summary) if self.input_feeding else None
-        return DecoderState(self.bridge(summary), feed)
+        feed = torch.zeros_like(summary)
+        return DecoderState(self.bridge(summary), feed if self.input_feeding else feed[:, :0])
 
     def forward(self, tgt_in: Int[Tensor, "B T"], state: DecoderState, memory: Memory) -> Decoded:
         """Read a whole target, teacher-forced."""
         embedded = self.embedding(tgt_in.T)  # (T, B, E)
-        if state.feed is None:
+        if self.input_feeding:
+            states, contexts, weights = self._unroll(embedded, state.hidden, state.feed, memory)
+        else:
             states, _ = run_gru(self.recurrence, embedded, state.hidden)
             attended = self.attention(states.transpose(0, 1), memory)
             contexts, weights = attended.context.transpose(0, 1), attended.weights
-        else:
-            states, contexts, weights = self._unroll(embedded, state.hidden, state.feed, memory)
         return Decoded(self.readout(states, contexts, embedded).transpose(0, 1), weights)
 
     def _unroll(
@@ -199,21 +199,20 @@ class AttentionDecoder(nn.Module):
     def step(self, token: Int[Tensor, " N"], state: DecoderState, memory: Memory) -> DecoderStep:
         """Read one token a row; rows of one sentence stand together and share its memory."""
         embedded = self.embedding(token.unsqueeze(1)).squeeze(1)
-        inputs = embedded if state.feed is None else torch.cat([embedded, state.feed], dim=-1)
+        inputs = torch.cat([embedded, state.feed], dim=-1)
         [output], hidden = run_gru(self.recurrence, inputs.unsqueeze(0), state.hidden)  # (N, H)
         query = output.reshape(len(memory.states), -1, output.shape[-1])  # (B, N/B, H)
         context, weights = self.attention(query, memory)
         context = context.reshape(len(token), -1)
         features = self.readout(output, context, embedded)
-        feed = None if state.feed is None else context
+        feed = context if self.input_feeding else state.feed
         return DecoderStep(features, weights.reshape(len(token), -1), DecoderState(hidden, feed))
 
 
 class FixedContextDecoder(nn.Module):
     """The baseline: s_t = GRU(s_{t-1}, [y_{t-1}; c]) with one c for the whole source.
 
-    Cho et al. 2014, 2.2: c enters every step, and the features are made of [s_t; c; y_{t-1}]. With
-    `every_step=False` c makes the initial state alone (Sutskever et al. 2014).
+    Cho et al. 2014, 2.2: c enters every step, and the features are made of [s_t; c; y_{t-1}].
     """
 
     def __init__(
@@ -224,23 +223,20 @@ class FixedContextDecoder(nn.Module):
         memory_size: int,
         size: int,
         layers: int,
-        every_step: bool,
         state_dropout: float,
         output_dropout: float,
     ) -> None:
         super().__init__()
         self.embedding = embedding
-        self.every_step = every_step
-        context_size = memory_size if every_step else 0
         self.recurrence = nn.GRU(
-            embedding_size + context_size,
+            embedding_size + memory_size,
             size,
             layers,
             dropout=state_dropout if layers > 1 else 0.0,
         )
         self.bridge = Bridge(memory_size, size=size, layers=layers)
         self.readout = Readout(
-            size + context_size + embedding_size,
+            size + memory_size + embedding_size,
             embedding_size,
             dropout=output_dropout,
         )
@@ -251,7 +247,7 @@ class FixedContextDecoder(nn.Module):
 
     def initial_state(self, summary: Float[Tensor, "B M"]) -> DecoderState:
         """Start from the bridge, and carry the summary as the fixed vector."""
-        return DecoderState(self.bridge(summary), summary if self.every_step else None)
+        return DecoderState(self.bridge(summary), summary)
 
     def forward(self, tgt_in: Int[Tensor, "B T"], state: DecoderState, memory: Memory) -> Decoded:
         """Read a whole target, teacher-forced; the memory is not looked at."""
@@ -265,7 +261,7 @@ class FixedContextDecoder(nn.Module):
 
     def _read(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, Tensor]:
         embedded = self.embedding(tokens.T)  # (T, N, E)
-        context = [] if state.feed is None else [state.feed.expand(len(embedded), -1, -1)]
-        inputs = torch.cat([embedded, *context], dim=-1)
+        context = state.feed.expand(len(embedded), -1, -1)
+        inputs = torch.cat([embedded, context], dim=-1)
         states, hidden = run_gru(self.recurrence, inputs, state.hidden)
-        return self.readout(states, *context, embedded).transpose(0, 1), hidden
+        return self.readout(states, context, embedded).transpose(0, 1), hidden

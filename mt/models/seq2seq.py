@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mt.choices import ContextKind, DecoderKind, Tying
+from mt.choices import DecoderKind, Tying
 from mt.config import ModelConfig
 from mt.data.tokenizer import PAD_ID
 from mt.models.attention import Attention, Memory, build_score
@@ -177,7 +177,6 @@ def _build_decoder(config: ModelConfig, embedding: Embedding, memory_size: int) 
             memory_size=memory_size,
             size=config.decoder_size,
             layers=config.decoder_layers,
-            every_step=config.context is ContextKind.every_step,
             state_dropout=config.state_dropout,
             output_dropout=config.output_dropout,
         )

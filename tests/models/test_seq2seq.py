@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mt.choices import ContextKind, DecoderKind, ScoreKind, Tying
+from mt.choices import DecoderKind, ScoreKind, Tying
 from mt.config import ModelConfig, SearchConfig
 from mt.data.batching import Pair, collate
 from mt.data.tokenizer import PAD_ID
@@ -43,7 +43,6 @@ KINDS: list[dict[str, object]] = [
     {"decoder": DecoderKind.conditional, "lexical": True},
     {"input_feeding": False, "lexical": True},
     {"decoder": DecoderKind.fixed_context},
-    {"decoder": DecoderKind.fixed_context, "context": ContextKind.initial_state},
 ]
 
 

@@ -62,6 +62,21 @@ def test_it_holds_the_corpus_and_the_translations_of_both_directions(
     assert output.stat().st_mode & 0o777 == 0o755
 
 
+def test_an_option_given_again_adds_another_models_translations(
+    attention_run: Path, backward_run: Path, tmp_path: Path
+) -> None:
+    again = ["--forward", attention_run, "--forward", attention_run, attention_run]
+    done = _diversify(*again, "--backward", backward_run, "--output", tmp_path / "diversified")
+    assert done.returncode == 0, done.stderr
+    rows = load_split(tiny_config(tmp_path, tmp_path / "diversified").data, "train")
+    pairs, n = list(zip(rows["src"], rows["tgt"], strict=True)), len(tiny_corpus()["train"])
+    assert 3 * n < len(pairs) <= 4 * n
+    sources = [src for src, _ in pairs[:n]]
+    for start in (n, 2 * n):  # a model, and an ensemble of it with itself
+        assert [src for src, _ in pairs[start : start + n]] == sources
+    assert pairs[n : 2 * n] == pairs[2 * n : 3 * n]
+
+
 def test_a_fault_on_the_way_leaves_nothing_behind(
     attention_run: Path, backward_run: Path, tmp_path: Path
 ) -> None:
