@@ -136,9 +136,9 @@ class AttentionDecoder(nn.Module):
         self.embedding = embedding
         self.attention = attention
         self.input_feeding = input_feeding
-        self.memory_size = memory_size
+        self.feed_size = memory_size if input_feeding else 0
         self.recurrence = nn.GRU(
-            embedding_size + (memory_size if input_feeding else 0),
+            embedding_size + self.feed_size,
             size,
             layers,
             dropout=state_dropout if layers > 1 else 0.0,
@@ -156,8 +156,8 @@ class AttentionDecoder(nn.Module):
 
     def initial_state(self, summary: Float[Tensor, "B M"]) -> DecoderState:
         """Start from the bridge; nothing has been attended to yet."""
-        feed = torch.zeros_like(summary)
-        return DecoderState(self.bridge(summary), feed if self.input_feeding else feed[:, :0])
+        feed = summary.new_zeros(len(summary), self.feed_size)
+        return DecoderState(self.bridge(summary), feed)
 
     def forward(self, tgt_in: Int[Tensor, "B T"], state: DecoderState, memory: Memory) -> Decoded:
         """Read a whole target, teacher-forced."""
