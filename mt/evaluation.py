@@ -20,6 +20,7 @@ from mt.decoding import TeacherForced, teacher_forced_loss
 from mt.device import select_device, select_dtype
 from mt.evaluation_set import EvaluationSet, encode_pairs
 from mt.faults import Faults, count_faults
+from mt.file_names import joined_names
 from mt.metrics import Score
 from mt.translator import Translator
 
@@ -221,13 +222,13 @@ def _measure_alignment(translator: Translator, data: EvaluationSet) -> Alignment
 
 
 def hypotheses_name(system: System, data: EvaluationSet) -> str:
-    """Return a file name: set and update, then the checkpoint where it is not `best`, and models.
+    """Return a file name: set and update, then the checkpoint where it is not `best`, and partners.
 
     The last, the best and an averaged model may be of the same update.
     """
     suffix = "" if system.checkpoint.stem == "best" else f".{system.checkpoint.stem}"
     if system.others:
-        suffix += f".ensemble-of-{1 + len(system.others)}"
+        suffix += f".with-{joined_names([other.name for other in system.others], '+')}"
     return f"{data.name}.{system.step}{suffix}.txt"
 
 

@@ -18,7 +18,7 @@ class EvaluationSet:
     """Sentences to translate, each with one reference or more.
 
     Attributes:
-        name: the split, or the name of the source file without its suffixes.
+        name: the split, or the name of the source file, which no split has, without `.gz`.
         sources: raw source sentences; blank ones are kept, so that lines stay aligned.
         references: for each source, its raw reference translations.
         reference_files: plain files that hold the references, where there are such.
@@ -100,9 +100,8 @@ def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationS
                 f"{source} has {len(sources)} lines but {path} has {len(column)}: "
                 "line N of each must be the same sentence"
             )
-    name = source.name.removesuffix(".gz").split(".")[0] or source.name
     groups = [list(group) for group in zip(*columns, strict=True)]
-    return EvaluationSet(name, sources, groups, tuple(references))
+    return EvaluationSet(source.name.removesuffix(".gz"), sources, groups, tuple(references))
 
 
 def _lines(path: Path) -> list[str]:

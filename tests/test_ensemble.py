@@ -1,5 +1,6 @@
 """Several models together: the mean of their steps, one vocabulary, any number of runs."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import torch
 from tiny_run import tiny_corpus
 
+from mt.checkpoint import RunDirectory
 from mt.cli.evaluate import main as evaluate
 from mt.data.batching import collate_sources
 from mt.models.ensemble import Ensemble
@@ -60,6 +62,24 @@ def test_one_vocabulary_is_needed(attention_run: Path, tmp_path: Path) -> None:
         Translator.from_run(attention_run, other)
 
 
+def test_one_direction_is_needed(attention_run: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(attention_run, tmp_path / "other")
+    run = RunDirectory.open(other)
+    config = run.load_config()
+    data = dataclasses.replace(config.data, src=config.data.tgt, tgt=config.data.src)
+    run.write_config(dataclasses.replace(config, data=data))
+    with pytest.raises(ValueError, match=f"{other} translates yy-xx and {attention_run} xx-yy"):
+        Translator.from_run(attention_run, other)
+
+
+def test_the_file_of_one_run_is_no_checkpoint_of_several(
+    attention_run: Path, baseline_run: Path
+) -> None:
+    file = str(attention_run / "checkpoints" / "last.pt")
+    with pytest.raises(ValueError, match=f"^{file} is the checkpoint of one run, and 2 are to"):
+        Translator.from_run(attention_run, baseline_run, checkpoint=file)
+
+
 def test_evaluation_of_several_runs(
     attention_run: Path, baseline_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,4 +88,4 @@ def test_evaluation_of_several_runs(
     assert evaluate([str(attention_run), str(baseline_run), "--json"]) == 0
     [result] = json.loads(capsys.readouterr().out)
     assert result["perplexity"] is None
-    assert result["hypotheses"].endswith(".ensemble-of-2.txt")
+    assert result["hypotheses"].endswith(f".with-{baseline_run.name}.txt")

@@ -22,6 +22,7 @@ FLOORS: list[set[str]] = [
         "mt.data.tokenizer",
         "mt.device",
         "mt.faults",
+        "mt.file_names",
         "mt.metrics",
         "mt.models",
         "mt.search",

@@ -27,11 +27,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from mt.comparison import compare, run_names
     from mt.comparison_report import plain_table, write_report
+    from mt.file_names import joined_names
 
     set_threads(arguments.threads)
     paths = [Path(run) for run in arguments.run]
     names = [name.replace("/", "-") for name in run_names(paths)]
-    folder = Path(arguments.output or f"comparison/{'_'.join(names)}")
+    folder = Path(arguments.output or f"comparison/{joined_names(names, '_')}")
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: --output takes a folder")
     comparison = compare(

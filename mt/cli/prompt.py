@@ -164,8 +164,10 @@ class Prompt:
         self.finished = True
 
     def _last(self) -> "Translation":
-        if self.last is None or not self.last.tokens:
+        if self.last is None:
             raise ValueError("nothing is translated yet: write a sentence first")
+        if not self.last.tokens:
+            raise ValueError("the last translation is empty: write another sentence first")
         return self.last
 
 

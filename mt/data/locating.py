@@ -107,8 +107,8 @@ def _find(config: DataConfig, name: CorpusFile) -> CorpusFile:
             return CorpusFile(folder / alternative.path, alternative.member)
     raise FileNotFoundError(
         f"{origin} has no {' or '.join(str(a.path) for a in alternatives)}: "
-        "put the file there, or set data.root=DIR to the folder that holds it "
-        "(data.path says how files are named)"
+        "put the file there, or name the folder that holds it by data.root=DIR, in mt-evaluate and "
+        "mt-compare by --data-root DIR (data.path says how files are named)"
     )
 
 

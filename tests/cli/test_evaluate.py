@@ -72,7 +72,7 @@ def test_files_in_place_of_a_split(attention_run, capsys, tmp_path):
         str(second),
     ]
     assert main([*arguments, "--output", str(tmp_path / "out.txt")]) == 0
-    assert "in: 3 sentences" in capsys.readouterr().out
+    assert "in.xx: 3 sentences" in capsys.readouterr().out
     assert (tmp_path / "out.txt").read_text("utf-8").split("\n")[1] == ""
 
 

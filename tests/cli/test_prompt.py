@@ -1,5 +1,6 @@
 """The prompt on a terminal."""
 
+import dataclasses
 import os
 import pty
 import re
@@ -84,6 +85,13 @@ def test_align_of_a_model_without_attention_says_why(
         prompt.handle(line)
     assert capsys.readouterr().out.count("no alignment: this model has no attention") == 2
     assert not (tmp_path / "a.png").exists()
+
+
+def test_an_empty_translation_has_nothing_to_draw(prompt: Prompt, say: Say) -> None:
+    say(_SENTENCE)
+    assert prompt.last is not None
+    prompt.last = dataclasses.replace(prompt.last, tokens=[])
+    assert say(":align") == "error: the last translation is empty: write another sentence first\n"
 
 
 def test_plot_writes_a_picture(say: Say, tmp_path: Path) -> None:
