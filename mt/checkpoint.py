@@ -2,20 +2,24 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import yaml
+from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mt.config import Config, to_plain
+from mt.data.cache import whole_file
 from mt.data.tokenizer import TokenizerPair
 from mt.models.seq2seq import Seq2Seq, build_model
 
 FORMAT = "mt checkpoint 1"
+NAMED_CHECKPOINTS = ("best", "last", "averaged")
 
 
 class LoadedModel(NamedTuple):
@@ -46,17 +50,50 @@ class RunDirectory:
         """
         run = cls(path)
         if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
-            raise FileExistsError(
-                f"{run.path} exists already and is not overwritten: go on with it by "
-                f"run={run.path} resume=true, or choose another directory by run=DIR"
-            )
+            raise run._exists()
         return run
 
+    def _exists(self) -> FileExistsError:
+        resume = f"go on with it by run={self.path} resume=true, or "
+        return FileExistsError(
+            f"{self.path} exists already and is not overwritten: "
+            f"{resume if self.config_path.is_file() else ''}choose another directory by run=DIR"
+        )
+
     def create(self, config: Config) -> None:
-        """Make the directory and write the resolved configuration into it."""
+        """Make the directory and write the resolved configuration into it.
+
+        Raises:
+            FileExistsError: Another training has made it since `new`.
+        """
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+        try:
+            self.config_path.touch(exist_ok=False)
+        except FileExistsError:
+            raise self._exists() from None
+        self.write_config(config)
+
+    def write_config(self, config: Config) -> None:
+        """Write the configuration, whole or not at all; a run that goes on may have a new one."""
         text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
-        self.config_path.write_text(text, encoding="utf-8")
+        with whole_file(self.config_path) as file:
+            file.write(text.encode("utf-8"))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other training out of the directory.
+
+        Raises:
+            ValueError: One is in it.
+        """
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise ValueError(
+                f"another process is training in {self.path}: wait for its end, or choose another "
+                "directory by run=DIR"
+            ) from None
 
     @classmethod
     def open(cls, path: str | Path) -> "RunDirectory":
@@ -110,9 +147,10 @@ class RunDirectory:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> LoadedModel:
-        """Build the run's model and fill it from `best`, `last`, `averaged` or a file's path.
+        """Build the run's model and fill it from `best`, `last`, another name, or a file's path.
 
-        Its parameters get the type `dtype`, in which a search then multiplies.
+        Its parameters get the type `dtype`, in which a search then multiplies. Where training keeps
+        a moving average of the parameters, that is the model, in every checkpoint.
 
         Raises:
             FileNotFoundError: There is no such checkpoint.
@@ -133,20 +171,22 @@ class RunDirectory:
                 f"{path} holds the parameters of another model than {self.config_path} describes: "
                 "take a checkpoint of this run"
             ) from error
+        for parameter, average in zip(model.parameters(), saved.get("ema", ()), strict=False):
+            parameter.data.copy_(average)  # last.pt has both, for training to go on
         return LoadedModel(model.to(device, dtype).eval(), int(saved["step"]), path)
 
     def checkpoint_path(self, which: str) -> Path:
-        """Return the file of a named checkpoint, or the path itself.
+        """Return the file of a checkpoint of the run, by its name, or the path itself.
 
         Raises:
             FileNotFoundError: There is no such file.
         """
         named = self.checkpoints / f"{which}.pt"
-        path = named if which in ("best", "last", "averaged") else Path(which)
+        path = named if which in NAMED_CHECKPOINTS or named.is_file() else Path(which)
         if not path.is_file():
             present = ", ".join(sorted(p.stem for p in self.checkpoints.glob("*.pt"))) or "none yet"
             raise FileNotFoundError(
-                f"there is no checkpoint {path}: accepted is best, last, averaged or a file; "
+                f"there is no checkpoint {path}: accepted is a file, or one of those that "
                 f"{self.path} has: {present}"
             )
         return path
@@ -170,10 +210,22 @@ def load_ensemble(
 
     Raises:
         FileNotFoundError: A run has no such checkpoint, or no tokenizer.
-        ValueError: A file is not what it should be, or two runs have different vocabularies.
+        ValueError: A file is not what it should be, two runs have different languages or
+            vocabularies, or one file is to be the checkpoint of several runs.
     """
+    if len(runs) > 1 and which not in NAMED_CHECKPOINTS:
+        raise ValueError(
+            f"{which} is the checkpoint of one run, and {len(runs)} are to translate together: "
+            f"accepted is {', '.join(NAMED_CHECKPOINTS)}, which each of them has"
+        )
     tokenizers = runs[0].load_tokenizers()
+    direction = _direction(runs[0])
     for run in runs[1:]:
+        if _direction(run) != direction:
+            raise ValueError(
+                f"{run.path} translates {_direction(run)} and {runs[0].path} {direction}: models "
+                "that translate together need one direction"
+            )
         other = run.load_tokenizers()
         if (other.src.model, other.tgt.model) != (tokenizers.src.model, tokenizers.tgt.model):
             raise ValueError(
@@ -182,6 +234,11 @@ def load_ensemble(
                 "and another seed"
             )
     return [run.load_model(which, device=device, dtype=dtype) for run in runs], tokenizers
+
+
+def _direction(run: RunDirectory) -> str:
+    data = run.load_config().data
+    return f"{data.src}-{data.tgt}"
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ a value of the wrong type fails before anything is built. `__post_init__` checks
 say.
 """
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -34,7 +35,7 @@ def _require_fraction(option: str, value: float) -> None:
 
 
 def _require_positive(option: str, value: float) -> None:
-    _require(value > 0, option, value, "a number greater than 0")
+    _require(0 < value < math.inf, option, value, "a number greater than 0")
 
 
 HOLDOUT_BOTH = "both"  # of `data.holdout.by`
@@ -94,9 +95,9 @@ class DataConfig:
         default_factory=dict
     )  # splits that only some languages have
     holdout: HoldoutConfig = field(default_factory=HoldoutConfig)
-    multi_reference: bool = (
-        False  # pairs with the same source are several references of one sentence
-    )
+    # Pairs with the same source are several references of one sentence; validation in training,
+    # which chooses the checkpoint, takes every pair by itself.
+    multi_reference: bool = False
     max_length: int = 128  # training pairs with more pieces than this on a side are dropped
 
     def __post_init__(self) -> None:
@@ -107,6 +108,19 @@ class DataConfig:
             f"{self.src}, {self.tgt}",
             "two different languages",
         )
+        if self.alignment is not None:
+            _require(
+                self.alignment_src in (self.src, self.tgt),
+                "data.alignment_src",
+                self.alignment_src,
+                f"{self.src} or {self.tgt}, whose words the links of data.alignment name first",
+            )
+            _require(
+                self.holdout.by is None,
+                "data.holdout.by",
+                self.holdout.by,
+                "null with data.alignment, which has a file a split",
+            )
 
 
 @dataclass
@@ -117,10 +131,9 @@ class TokenizerConfig:
     vocab_size: int = 2000
     joint: bool = True  # one model for both languages
     character_coverage: float = 1.0
-    # Subword regularisation: at training time every sentence is cut anew each time it comes. A
-    # unigram model draws segmentation x with a probability proportional to P(x) ** sample_alpha
-    # (Kudo 2018, 3.3), BPE leaves each merge out with probability sample_alpha (BPE-dropout,
-    # Provilkov et al. 2020, 3). 0 is off.
+    # Subword regularisation (Kudo 2018, 3.3): at training time every sentence is cut anew each time
+    # it comes. Of its 64 best segmentations, x is drawn with a probability proportional to
+    # P(x) ** sample_alpha. Only a unigram model has these probabilities. 0 is off.
     sample_alpha: float = 0.0
 
     def __post_init__(self) -> None:
@@ -137,6 +150,12 @@ class TokenizerConfig:
             "0.9 to 1",
         )
         _require_fraction("tokenizer.sample_alpha", self.sample_alpha)
+        _require(
+            self.sample_alpha == 0 or self.kind is TokenizerKind.unigram,
+            "tokenizer.sample_alpha",
+            self.sample_alpha,
+            f"0 with tokenizer.kind={self.kind.name}, or tokenizer.kind=unigram",
+        )
 
 
 @dataclass
@@ -278,7 +297,8 @@ class SearchConfig:
 
     beam_size: int = 5
     length_penalty: float = 1.0  # alpha of Wu et al. 2016, eq. 14
-    max_length_ratio: float = 2.0  # a translation has at most ratio * source pieces + offset pieces
+    # A translation has at most ratio * source pieces + offset pieces, EOS included.
+    max_length_ratio: float = 2.0
     max_length_offset: int = 10
     batch_size: int = 192  # sentences
 
@@ -286,7 +306,10 @@ class SearchConfig:
         _require_positive("search.beam_size", self.beam_size)
         _require_positive("search.batch_size", self.batch_size)
         _require(
-            self.length_penalty >= 0, "search.length_penalty", self.length_penalty, "0 or more"
+            0 <= self.length_penalty < math.inf,
+            "search.length_penalty",
+            self.length_penalty,
+            "0 or more",
         )
         _require_positive("search.max_length_ratio", self.max_length_ratio)
         _require(
@@ -312,6 +335,7 @@ class Config:
     search: SearchConfig = field(default_factory=SearchConfig)
 
     def __post_init__(self) -> None:
+        _require(0 <= self.seed < 2**63, "seed", self.seed, "a number from 0 to 2**63 - 1")
         _require(
             self.tokenizer.joint or self.model.tying is not Tying.all,
             "model.tying",

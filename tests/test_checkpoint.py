@@ -132,8 +132,17 @@ def test_something_that_exists_is_not_overwritten(tmp_path: Path) -> None:
         _create(config)
     assert (tmp_path / "run" / "config.yaml").read_bytes() == before
     (tmp_path / "file").write_text("mine", encoding="utf-8")
-    with pytest.raises(FileExistsError, match="not overwritten"):
+    with pytest.raises(FileExistsError, match="not overwritten: choose another directory"):
         _create(Config(run=str(tmp_path / "file")))
+
+
+def test_of_two_trainings_that_begin_at_once_one_is_refused(tmp_path: Path) -> None:
+    first, second = (Config(run=str(tmp_path / "run"), seed=seed) for seed in (1, 2))
+    runs = [RunDirectory.new(config.run) for config in (first, second)]
+    runs[0].create(first)
+    with pytest.raises(FileExistsError, match="run exists already and is not overwritten"):
+        runs[1].create(second)
+    assert yaml.safe_load(runs[1].config_path.read_text("utf-8"))["seed"] == 1
 
 
 def test_an_empty_directory_may_become_a_run(tmp_path: Path) -> None:
@@ -290,7 +299,7 @@ def test_a_model_comes_back_in_evaluation_mode(attention_run: Path) -> None:
 def test_a_missing_checkpoint_is_named_with_those_there(attention_run: Path) -> None:
     run = RunDirectory.open(attention_run)
     message = (
-        r"there is no checkpoint .*averaged\.pt: accepted is best, last, averaged or a file; "
+        r"there is no checkpoint .*averaged\.pt: accepted is a file, or one of those that "
         r".* has: .*best, .*last"
     )
     with pytest.raises(FileNotFoundError, match=message):

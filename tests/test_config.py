@@ -1,5 +1,6 @@
 """The configuration schema: every check has a message, and plain values come out."""
 
+import math
 import re
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mt.choices import DecoderKind, Format, Metric, ScoreKind, Tying
+from mt.choices import DecoderKind, Format, Metric, ScoreKind, TokenizerKind, Tying
 from mt.config import (
     Config,
     DataConfig,
@@ -32,6 +33,22 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         {"valid": 0.5, "test": 0.5},
         "data.holdout.valid + data.holdout.test=1.0: accepted is a sum below 1",
     ),
+    (
+        DataConfig,
+        {"src": "en", "tgt": "is", "alignment": "{split}.links"},
+        "data.alignment_src=: accepted is en or is, whose words the links of data.alignment name",
+    ),
+    (
+        DataConfig,
+        {
+            "src": "en",
+            "tgt": "is",
+            "alignment": "all.links",
+            "alignment_src": "is",
+            "holdout": HoldoutConfig(by="both"),
+        },
+        "data.holdout.by=both: accepted is null with data.alignment, which has a file a split",
+    ),
     (DataConfig, {"max_length": 0}, f"data.max_length=0: {POSITIVE}"),
     (
         DataConfig,
@@ -48,6 +65,12 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         TokenizerConfig,
         {"sample_alpha": 1.0},
         "tokenizer.sample_alpha=1.0: accepted is a number from 0 up to, but not including, 1",
+    ),
+    (
+        TokenizerConfig,
+        {"sample_alpha": 0.1, "kind": TokenizerKind.bpe},
+        "tokenizer.sample_alpha=0.1: accepted is 0 with tokenizer.kind=bpe, or "
+        "tokenizer.kind=unigram",
     ),
     *(
         (ModelConfig, {name: 0}, f"model.{name}=0: {POSITIVE}")
@@ -107,6 +130,14 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (SearchConfig, {"batch_size": 0}, f"search.batch_size=0: {POSITIVE}"),
     (SearchConfig, {"length_penalty": -1.0}, "search.length_penalty=-1.0: accepted is 0 or more"),
     (SearchConfig, {"max_length_ratio": 0.0}, f"search.max_length_ratio=0.0: {POSITIVE}"),
+    (SearchConfig, {"max_length_ratio": math.inf}, f"search.max_length_ratio=inf: {POSITIVE}"),
+    (
+        SearchConfig,
+        {"length_penalty": math.inf},
+        "search.length_penalty=inf: accepted is 0 or more",
+    ),
+    (Config, {"seed": -1}, "seed=-1: accepted is a number from 0 to 2**63 - 1"),
+    (Config, {"seed": 2**63}, f"seed={2**63}: accepted is a number from 0 to 2**63 - 1"),
     (SearchConfig, {"max_length_offset": 0}, "search.max_length_offset=0: accepted is 1 or more"),
     (
         Config,

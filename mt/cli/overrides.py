@@ -7,6 +7,9 @@ import typing
 from collections.abc import Iterable
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
+
 from mt.config import Config
 
 RESUMABLE = (
@@ -37,9 +40,9 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
     groups = [path.name for path in configs.iterdir() if path.is_dir()]
     checked = []
     for argument in arguments:
-        name, equals, value = argument.partition("=")
+        name, _, value = argument.partition("=")
         key = name.lstrip("+~").split("@")[0]
-        if name.startswith("-") or not equals:
+        if not is_override(argument):
             checked.append(argument)
         elif any(key.startswith(f"{table}.") for table in open_ended):
             checked.append(f"++{key}={value}" if name == key else argument)
@@ -53,15 +56,30 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
     return checked
 
 
+def is_override(argument: str) -> bool:
+    """Say whether an argument sets a key, rather than being one of Hydra's own options."""
+    return "=" in argument and not argument.startswith("-")
+
+
+def keys_not_swept(arguments: Iterable[str]) -> list[str]:
+    """Return the keys that have one value in all jobs of a sweep; none if Hydra cannot read it."""
+    overrides = [one for one in arguments if is_override(one)]
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except OverrideParseException:  # Hydra is about to say so itself
+        return []
+    return [override.key_or_group for override in parsed if not override.is_sweep_override()]
+
+
 def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
-    """Return the overrides to apply to a resumed run.
+    """Return the overrides to apply to a resumed run, without Hydra's `+` and `++`.
 
     Raises:
         ValueError: An override that would make another run of it.
     """
     kept = []
     for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
+        key = override.split("=", 1)[0].lstrip("+")
         if key in ("run", "resume"):
             continue
         if key not in RESUMABLE:
@@ -69,7 +87,7 @@ def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
                 f"{override} cannot go with resume=true, which goes on with the run's own "
                 f"config.yaml; accepted is {', '.join(RESUMABLE)}. Otherwise start a new run"
             )
-        kept.append(override)
+        kept.append(override.lstrip("+"))
     return kept
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
+from hydra.conf import HydraConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mt.cli.command import is_out_of_memory
-from mt.cli.overrides import check_resume_overrides, checked_overrides
+from mt.cli.overrides import check_resume_overrides, checked_overrides, is_override, keys_not_swept
 from mt.config import Config, DataConfig
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _SHIPPED = Path(__file__).parent.parent / "_configs"  # in a wheel
 CONFIGS = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "configs"
 
+_INTERRUPTED = 128 + signal.SIGINT  # exit status
+
 ConfigStore.instance().store(name="schema", node=Config)
 
 
@@ -37,9 +41,16 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("mt").setLevel(logging.INFO)
     try:
-        sys.argv[1:] = checked_overrides(sys.argv[1:], CONFIGS)
+        arguments = checked_overrides(sys.argv[1:], CONFIGS)
     except ValueError as error:
         _fail(str(error), code=2)
+    if same := keys_not_swept(arguments):
+        # A job of a sweep is named by what is swept, which only this process sees. All overrides
+        # must stand together.
+        first = next(n for n, one in enumerate(arguments) if is_override(one))
+        names = ",".join(same)
+        arguments.insert(first, f"hydra.job.config.override_dirname.exclude_keys=[{names}]")
+    sys.argv[1:] = arguments
     if "MASTER_ADDR" not in os.environ:
         _run()
         return
@@ -52,22 +63,33 @@ def main() -> None:
 def _run() -> None:
     try:
         _compose_and_train()
-    except BrokenPipeError:  # `mt-train --help | head`: the reader has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(128 + signal.SIGPIPE) from None
+    except BrokenPipeError:  # `mt-train --help | head`
+        _end_without_reader()
+    except KeyboardInterrupt:  # before training began
+        raise SystemExit(_INTERRUPTED) from None
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
 def _compose_and_train(composed: DictConfig) -> None:
-    job = HydraConfig.get()
     try:
-        config = compose_config(composed)
+        _train_composed(composed, HydraConfig.get())
+    except SystemExit as end:
+        if HydraConfig.get().mode is RunMode.RUN or end.code == _INTERRUPTED:
+            raise
+        # Hydra goes on with the other jobs of the sweep after an exception, and fails at the end.
+        raise CompactHydraException("mt-train: this job of the sweep failed, see above") from None
+
+
+def _train_composed(composed: DictConfig, job: HydraConf) -> None:
+    try:
         overrides = list(job.overrides.task)
-        if config.resume:
-            config = _resumed_config(config.run, overrides)
-        elif job.mode is RunMode.MULTIRUN and not any(o.startswith("run=") for o in overrides):
-            swept = [override for override in overrides if override not in sys.argv]
-            config.run = "-".join([config.run, *swept])
+        if composed.resume:
+            config = _resumed_config(composed, overrides)
+        else:
+            config = compose_config(composed)
+            named = any(override.startswith("run=") for override in overrides)
+            if job.mode is RunMode.MULTIRUN and not named:
+                config.run = "-".join(filter(None, [config.run, job.job.override_dirname]))
     except (ValueError, FileNotFoundError) as error:
         _fail(str(error), code=2)
     train_and_report(config)
@@ -113,6 +135,8 @@ def _train_here(config: Config) -> None:
             except DivergenceError as error:
                 if world.is_writer:
                     _fail(str(error), code=1)
+    except BrokenPipeError:
+        _end_without_reader()
     except (ValueError, OSError) as error:
         _fail(str(error), code=1)
     except RuntimeError as error:
@@ -134,14 +158,14 @@ def _train_and_print(config: Config, world: "World") -> None:
         outcome = train(config, world)
     except KeyboardInterrupt:
         if world.is_writer:
-            _fail("stopped at once; what was saved before is kept", code=130)
+            _fail("stopped at once; what was saved before is kept", code=_INTERRUPTED)
         return
     if not world.is_writer:
         return
     run = shlex.quote(config.run)
     if outcome.reason == "interrupted":
         print(f"Stopped after update {outcome.step}; saved. {_going_on(config)}")
-        raise SystemExit(130)
+        raise SystemExit(_INTERRUPTED)
     _print_best(RunDirectory(config.run).read_metrics())
     print(f"Evaluate:  mt-evaluate {run}\nTranslate: mt-translate {run}")
 
@@ -181,16 +205,23 @@ def compose_config(composed: DictConfig) -> Config:
     return config
 
 
-def _resumed_config(run: str, overrides: list[str]) -> Config:
+def _resumed_config(composed: DictConfig, overrides: list[str]) -> Config:
     """Return the run's saved configuration, with the few overrides that may be changed."""
     from mt.checkpoint import RunDirectory
 
     kept = check_resume_overrides(overrides)
+    run = composed.run
     saved = RunDirectory.open(run).load_config()
     merged = OmegaConf.merge(OmegaConf.structured(saved), OmegaConf.from_dotlist(kept))
     if not isinstance(merged, DictConfig):
         raise TypeError(f"the merged configuration is a {type(merged).__name__}")
     return dataclasses.replace(compose_config(merged), run=run, resume=True)
+
+
+def _end_without_reader() -> None:
+    """End quietly: whoever read standard output has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(128 + signal.SIGPIPE) from None
 
 
 def _fail(message: str, *, code: int) -> None:

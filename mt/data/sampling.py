@@ -27,9 +27,8 @@ class _Plan(NamedTuple):
 class BatchSampler:
     """The rows of each batch of each epoch.
 
-    Iterating yields the batches from the current position to the end of the epoch, and then moves
-    on to the next epoch; a state saved after the last batch still belongs to the epoch that it
-    ends. Within an epoch every row comes exactly once.
+    Iterating yields the batches from the current position to the end of the epoch, and moves on to
+    the next epoch when it is asked for one more. Within an epoch every row comes exactly once.
 
     Attributes:
         epoch: The current epoch, from 0.

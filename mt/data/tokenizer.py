@@ -13,11 +13,11 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import numpy as np
 import sentencepiece
 
 from mt.config import TokenizerConfig, to_plain
@@ -28,6 +28,9 @@ PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
 MAX_TRAINING_SENTENCES = 1_000_000
 """At most so many sentences a side train the vocabulary; of a larger corpus, every n-th does."""
+
+SAMPLED_SEGMENTATIONS = 64
+"""Subword regularisation draws from so many best segmentations: `l` of Kudo 2018, section 3.3."""
 
 # Everything that str.splitlines takes for the end of a line: a translation must stay on one line.
 _LINE_BREAKS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
@@ -91,22 +94,20 @@ class Tokenizer:
         return [self._processor.id_to_piece(int(i)) for i in ids]
 
     def sample(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
-        """Cut sentences at random, as `TokenizerConfig.sample_alpha` says.
+        """Cut sentences at random, as `TokenizerConfig.sample_alpha` says; needs a unigram model.
 
-        The draws are a function of `seed` alone: sentencepiece has one generator a thread, which it
-        seeds when the thread first draws, so that a new thread begins with the seed set just now.
+        The draws are a function of `seed` alone. Those of sentencepiece itself are not: whatever
+        seed it is given, it draws otherwise in every process.
         """
+        generator = np.random.default_rng(seed)
+        return [self._sample_one(_valid(text), alpha, generator) for text in texts]
 
-        def draw() -> list[list[int]]:
-            encode = self._processor.encode
-            return [
-                encode(_valid(text), enable_sampling=True, alpha=alpha, nbest_size=-1)
-                for text in texts
-            ]
-
-        sentencepiece.set_random_generator_seed(seed)
-        with ThreadPoolExecutor(max_workers=1) as new_thread:
-            return new_thread.submit(draw).result()
+    def _sample_one(self, text: str, alpha: float, generator: np.random.Generator) -> list[int]:
+        best: list[list[int]] = self._processor.nbest_encode(text, nbest_size=SAMPLED_SEGMENTATIONS)
+        score = self._processor.get_score
+        log_p = np.array([sum(map(score, ids)) for ids in best])
+        weights = np.exp(alpha * (log_p - log_p.max()))
+        return best[generator.choice(len(best), p=weights / weights.sum())]
 
 
 class TokenizerPair(NamedTuple):

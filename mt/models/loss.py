@@ -44,7 +44,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         """Return the smoothed sum, and the plain cross-entropy of every token."""
         w, b = weight.to(x.dtype), bias.to(x.dtype)
         wants_gradient = any(ctx.needs_input_grad[:3])
-        d_x, d_weight, d_bias = torch.empty_like(x), torch.zeros(()), torch.zeros(())
+        d_x, d_weight, d_bias = torch.empty_like(x), weight.new_zeros(()), bias.new_zeros(())
         buffer = x.new_empty(min(CHUNK, len(x)), len(w))
         gold, gold_probs = x.new_empty(2, len(x))
         for start in range(0, len(x), CHUNK):

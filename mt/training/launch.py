@@ -83,7 +83,7 @@ def launch(work: Callable[[Config], None], config: Config, n_processes: int) -> 
         "OMP_NUM_THREADS": str(threads),
         "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _HUGE_PAGES),
     }
-    with _environment(shared):
+    with _interrupt_blocked(), _environment(shared):
         context = start_processes(  # type: ignore[no-untyped-call]
             _work, args=(work, config), nprocs=n_processes, join=False, start_method="spawn"
         )
@@ -101,7 +101,10 @@ def _work(rank: int, work: Callable[[Config], None], config: Config) -> None:
     os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
     with ends_process():
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             work(config)
+        except KeyboardInterrupt:  # before training began
+            raise SystemExit(128 + signal.SIGINT) from None
         except ConnectionLostError:  # to one whose own error the launching process tells
             raise SystemExit(_LOST) from None
 
@@ -118,6 +121,16 @@ def _status_of_failure(context: Any) -> int:
         return int(code) if code > 0 else 128 - int(code)
     name = signal.Signals(-code).name
     raise ProcessKilledError(f"process {rank + 1} of {len(codes)} was killed by {name}")
+
+
+@contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Hold SIGINT back here and in processes started meanwhile, which import torch first."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """How far a run has come, and how it ended."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ class Progress:
     step: int = 0  # updates done
     seconds: float = 0.0  # spent in updates, validation not counted
     tokens: int = 0  # real target tokens seen
+    epoch: int = 0  # of the last update, from 0
     validated: int = 0  # the update of the last validation
     best_value: float | None = None
+    best_loss: float = math.inf  # of that validation
     best_step: int = 0
     waited: int = 0  # validations without progress
 

@@ -1,8 +1,10 @@
 """One training run from its configuration: data, tokenizers, model, trainer."""
 
+import dataclasses
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -62,13 +64,16 @@ def train(config: Config, world: World | None = None) -> Outcome:
     torch.manual_seed(config.seed)
     trainer = _build_trainer(config, run, tokenizers, splits, device, world)
     _report(config, trainer, splits, device)
-    if config.resume:
-        trainer.resume()
-        _log.info("going on after update %d", trainer.progress.step)
-    elif world.is_writer:  # only now, so that a mistake leaves nothing behind
+    if world.is_writer and not config.resume:  # only now, so that a mistake leaves nothing behind
         run.create(config)
         tokenizers.save(run.path)
-    return trainer.fit()
+    with run.held() if world.is_writer else nullcontext():
+        if config.resume:
+            trainer.resume()
+            _log.info("going on after update %d", trainer.progress.step)
+            if world.is_writer:  # the next resumption goes on from what this one was told
+                run.write_config(dataclasses.replace(config, resume=False))
+        return trainer.fit()
 
 
 def _place(config: Config, world: World) -> torch.device:

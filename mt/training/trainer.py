@@ -83,12 +83,12 @@ class Trainer:
         ):
             self._record_start(tracker)
             for batches in self._updates():
+                if self._ran_out_of_patience():  # asked here, so that a resumed run stays stopped
+                    reason = "early stop"
+                    break
                 self._update(batches, tracker)
                 if self._validation_is_due():
                     self._validate(tracker)
-                    if self._ran_out_of_patience():
-                        reason = "early stop"
-                        break
                 if self.world.any(interrupt.requested):
                     reason = "interrupted"
                     break
@@ -133,10 +133,11 @@ class Trainer:
     def _updates(self) -> Iterator[list[Batch]]:
         """Yield this process's batches of each update, across epochs."""
         sampler = self.loader.sampler
-        while sampler.epoch < self.config.trainer.max_epochs:
+        while (epoch := sampler.epoch) < self.config.trainer.max_epochs:
             for batches in self.loader:
                 if self.progress.step >= self.total_steps:
                     return
+                self.progress.epoch = epoch  # the sampler may be in the next one already
                 yield batches
 
     def _update(self, batches: list[Batch], tracker: Tracker | Silence) -> None:
@@ -225,12 +226,13 @@ class Trainer:
             self.ema.swap(self.model)
         validation = self.validator(self.model)
         value = validation.value(self.config.trainer.metric)
-        best = self._is_better(value, self.progress.best_value)
+        best = self._is_better(value, validation.teacher_forced.loss)
         self.schedule.observe(improved=best)
         self.progress.validated = self.progress.step
         self.progress.waited = 0 if best else self.progress.waited + 1
         if best:
             self.progress.best_value, self.progress.best_step = value, self.progress.step
+            self.progress.best_loss = validation.teacher_forced.loss
         if self.world.is_writer:
             self.keeper.save_judged(
                 self.model.state_dict(), step=self.progress.step, value=value, best=best
@@ -240,10 +242,12 @@ class Trainer:
             self.ema.swap(self.model)
         self._save_last()
 
-    def _is_better(self, value: float, than: float | None) -> bool:
-        if than is None:
-            return True
-        return value > than if self.config.trainer.metric.higher_is_better else value < than
+    def _is_better(self, value: float, loss: float) -> bool:
+        """Say whether the metric is better than ever or, where it is the same, the loss."""
+        best = self.progress.best_value
+        if best is None or value == best:
+            return best is None or loss < self.progress.best_loss
+        return value > best if self.config.trainer.metric.higher_is_better else value < best
 
     def _ran_out_of_patience(self) -> bool:
         patience = self.config.trainer.patience
@@ -283,7 +287,7 @@ class Trainer:
         self, tracker: Tracker | Silence, values: dict[str, float], *, tokens_per_s: float
     ) -> None:
         progress = self.progress
-        place = {"epoch": self.loader.sampler.epoch, "seconds": progress.seconds}
+        place = {"epoch": progress.epoch, "seconds": progress.seconds}
         tracker.event("train", progress.step, values | {"tokens_per_s": tokens_per_s} | place)
         tracker.progress(
             progress.step,
@@ -298,7 +302,7 @@ class Trainer:
             "ppl": validation.teacher_forced.perplexity,
             "bleu": validation.bleu.value,
             "signature": validation.bleu.signature,
-            "epoch": self.loader.sampler.epoch,
+            "epoch": self.progress.epoch,
             "seconds": self.progress.seconds,
         }
         tracker.event("valid", step, values)

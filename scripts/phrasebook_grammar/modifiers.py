@@ -110,7 +110,6 @@ PAST_OPENERS = (
     (Fixed("suddenly", "plötzlich"), False),
     (Fixed("finally", "endlich"), False),
 )
-HOME = Fixed("at|home", "zu|Hause")
 HOMEWARD = Fixed("home", "nach Hause")
 
 _DAYS = {

@@ -3,7 +3,7 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from mt.cli.overrides import check_resume_overrides, checked_overrides
+from mt.cli.overrides import check_resume_overrides, checked_overrides, keys_not_swept
 from mt.cli.train import CONFIGS, compose_config
 from mt.config import Config
 
@@ -45,6 +45,14 @@ def test_overrides_are_put_into_the_grammar_of_hydra(argument: str, handed_on: s
     assert checked_overrides([argument], CONFIGS) == [handed_on]
 
 
+def test_what_is_not_swept_is_found() -> None:
+    swept = ["seed=1,2", "model=attention,baseline", "optim.lr=choice(1e-3,2e-3)"]
+    fixed = ["data.path='{split}.{lang}'", "++data.splits.valid=dev", "run=runs/${seed}"]
+    keys = ["data.path", "data.splits.valid", "run"]
+    assert keys_not_swept(["--multirun", *swept, *fixed]) == keys
+    assert keys_not_swept(["optim.lr=[1"]) == []  # Hydra's to complain of
+
+
 def test_the_readmes_own_corpus_is_read_as_it_says() -> None:
     text = ["data=text", "data.name=mine", "data.src=en", "data.tgt=is", "data.root=corpus"]
     data = _compose([*text, "data.path=all.{lang}", "data.holdout.by=both", "run=x"]).data
@@ -73,5 +81,6 @@ def test_an_unknown_key_gets_advice(key: str, advice: str) -> None:
 def test_a_resumed_run_may_change_how_long_it_goes_on_and_where() -> None:
     kept = ["trainer.max_epochs=9", "trainer.max_steps=7", "data.root=there"]
     assert check_resume_overrides(["run=x", "resume=true", *kept]) == kept
+    assert check_resume_overrides([f"++{override}" for override in kept]) == kept
     with pytest.raises(ValueError, match=r"optim\.lr=1 cannot go with resume=true, which goes on"):
         check_resume_overrides([*kept, "optim.lr=1"])

@@ -84,6 +84,25 @@ def test_killed_at_any_moment_and_resumed_equals_uninterrupted(
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_interrupt_before_training_is_quiet(corpus: Path, tmp_path: Path) -> None:
+    program = (
+        "import signal, mt.cli.train as train\n"
+        "train.train_and_report = lambda config: signal.raise_signal(signal.SIGINT)\n"
+        "train.main()"
+    )
+    arguments = [sys.executable, "-c", program, *tiny(corpus, "run")]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_a_reader_that_leaves_is_no_failure(corpus: Path, tmp_path: Path) -> None:
+    line = f"set -o pipefail; {shlex.join(command(*tiny(corpus, 'run')))} | true"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 141, done.stderr
+    assert "Broken pipe" not in done.stderr and "Traceback" not in done.stderr
+    assert RunDirectory.open(tmp_path / "run").read_metrics()[-1]["reason"] == "finished"
+
+
 def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(*tiny(corpus, "run"), "trainer.max_steps=100000", "trainer.max_epochs=100000"),
@@ -171,8 +190,15 @@ def test_multirun_gives_every_job_its_own_run(corpus: Path, tmp_path: Path) -> N
     overrides = [o for o in tiny(corpus, "x") if not o.startswith("run=")]
     done = mt_train(tmp_path, "--multirun", *overrides, "trainer.max_steps=2", "seed=1,2")
     assert done.returncode == 0, done.stderr
-    runs = [path for path in (tmp_path / "runs").iterdir() if path.is_dir()]
-    assert sorted(RunDirectory.open(run).load_config().seed for run in runs) == [1, 2]
+    runs = tmp_path / "runs"
+    for seed in (1, 2):  # named by what is swept alone
+        run = RunDirectory.open(runs / f"text-xx-yy-attention-seed={seed}")
+        assert run.load_config().seed == seed
+
+    again = mt_train(tmp_path, *overrides, "trainer.max_steps=2", "seed=1,3", "--multirun")
+    assert again.returncode == 1
+    assert "attention-seed=1 exists already" in again.stderr and "Traceback" not in again.stderr
+    assert RunDirectory.open(runs / "text-xx-yy-attention-seed=3").read_metrics()[-1]["step"] == 2
 
 
 def test_the_configuration_can_be_printed(tmp_path: Path) -> None:

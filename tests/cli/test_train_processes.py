@@ -128,6 +128,9 @@ def test_interrupt_stops_all_and_another_number_of_processes_goes_on(
     assert resumed.returncode == 0, resumed.stderr
     assert "saved by 2 processes and resumed by 1" in resumed.stderr
     assert_same_run(tmp_path / "run", alone)
+    again = finish(start(tmp_path, "run=run", "resume=true", "++trainer.processes=2"))
+    assert again.returncode == 0, again.stderr
+    assert "saved by 1 processes and resumed by 2" in again.stderr
 
 
 def test_mistakes_are_told_once(tmp_path: Path) -> None:

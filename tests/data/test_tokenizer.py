@@ -1,6 +1,9 @@
 """The tokenizer: nothing is lost, nothing is unknown, nothing is trained twice."""
 
 import io
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from mt.data.tokenizer import (
     BOS_ID,
     EOS_ID,
     PAD_ID,
+    SAMPLED_SEGMENTATIONS,
     UNK_ID,
     Tokenizer,
     TokenizerPair,
@@ -99,35 +103,42 @@ def unigram(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return train(TokenizerConfig(vocab_size=300), tmp_path_factory.mktemp("unigram")).src
 
 
-@pytest.fixture(scope="module")
-def bpe(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    config = TokenizerConfig(kind=TokenizerKind.bpe, vocab_size=300)
-    return train(config, tmp_path_factory.mktemp("bpe")).src
-
-
-@pytest.fixture(params=["unigram", "bpe"])
-def sampling(request: pytest.FixtureRequest) -> Tokenizer:
-    tokenizer: Tokenizer = request.getfixturevalue(request.param)
-    return tokenizer
-
-
-def test_sample_is_a_function_of_the_seed(sampling: Tokenizer) -> None:
-    """Whatever was drawn before, in this thread or another."""
-    one, two = (sampling.sample(LINES, alpha=0.3, seed=seed) for seed in (1, 2))
+def test_sample_is_a_function_of_the_seed(unigram: Tokenizer, tmp_path: Path) -> None:
+    """Whatever was drawn before, and in whichever process."""
+    one, two = (unigram.sample(LINES, alpha=0.3, seed=seed) for seed in (1, 2))
     assert len(one) == len(LINES) and one != two
-    assert sampling.sample(LINES, alpha=0.3, seed=1) == one
+    assert unigram.sample(LINES, alpha=0.3, seed=1) == one
+    (tmp_path / "model").write_bytes(unigram.model)
+    (tmp_path / "lines.json").write_text(json.dumps(LINES))
+    program = (
+        "import json, pathlib, sys; from mt.data.tokenizer import Tokenizer\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "tokenizer = Tokenizer((folder / 'model').read_bytes())\n"
+        "lines = json.loads((folder / 'lines.json').read_text())\n"
+        "print(tokenizer.sample(lines, alpha=0.3, seed=1))"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    other = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(other.stdout) == one
 
 
-def test_sample_spells_the_same_text(sampling: Tokenizer) -> None:
-    drawn = {tuple(ids) for ids in sampling.sample(["big doglet"] * 100, alpha=0.3, seed=0)}
+def test_sample_spells_the_same_text(unigram: Tokenizer) -> None:
+    drawn = {tuple(ids) for ids in unigram.sample(["big doglet"] * 100, alpha=0.3, seed=0)}
     assert len(drawn) > 1
-    assert {sampling.decode(list(ids)) for ids in drawn} == {"big doglet"}
+    assert {unigram.decode(list(ids)) for ids in drawn} == {"big doglet"}
+
+
+@given(text=UNICODE)
+def test_a_sample_of_any_text_spells_it_without_special_ids(unigram: Tokenizer, text: str) -> None:
+    [ids] = unigram.sample([text], alpha=0.1, seed=0)
+    assert all(EOS_ID < i < unigram.vocab_size for i in ids)
+    assert unigram.decode(ids) == unigram.decode(unigram.encode([text])[0])
 
 
 def test_a_unigram_sample_follows_the_smoothed_probabilities(unigram: Tokenizer) -> None:
     alpha, n = 0.5, 4000
     processor = sentencepiece.SentencePieceProcessor(model_proto=unigram.model)
-    candidates = processor.nbest_encode("big doglet", nbest_size=512)
+    candidates = processor.nbest_encode("big doglet", nbest_size=SAMPLED_SEGMENTATIONS)
     log_probs = np.array([sum(processor.get_score(i) for i in ids) for ids in candidates])
     expected = np.exp(alpha * log_probs) / np.exp(alpha * log_probs).sum()
     drawn = unigram.sample(["big doglet"] * n, alpha=alpha, seed=0)
@@ -135,17 +146,9 @@ def test_a_unigram_sample_follows_the_smoothed_probabilities(unigram: Tokenizer)
     assert np.abs(shares - expected).max() < 5 * np.sqrt(0.25 / n)
 
 
-def test_a_bpe_sample_leaves_merges_out(bpe: Tokenizer) -> None:
-    """The more, the more pieces; nearly none of them, and the text is cut as without sampling."""
-    cut = bpe.encode(LINES)
-    lengths = [sum(map(len, bpe.sample(LINES, alpha=a, seed=0))) for a in (0.1, 0.3, 0.9)]
-    assert sum(map(len, cut)) < lengths[0] < lengths[1] < lengths[2]
-    assert bpe.sample(LINES, alpha=1e-9, seed=0) == cut
-
-
-def test_sample_of_nothing_is_nothing(sampling: Tokenizer) -> None:
-    assert sampling.sample([""], alpha=0.1, seed=0) == [[]]
-    assert sampling.sample([], alpha=0.1, seed=0) == []
+def test_sample_of_nothing_is_nothing(unigram: Tokenizer) -> None:
+    assert unigram.sample([""], alpha=0.1, seed=0) == [[]]
+    assert unigram.sample([], alpha=0.1, seed=0) == []
 
 
 @pytest.mark.parametrize("joint", [True, False])

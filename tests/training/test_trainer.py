@@ -180,6 +180,41 @@ def test_resuming_a_finished_run_changes_nothing(config: Config) -> None:
     assert_same(finished, last(config))
 
 
+def test_a_resumed_run_goes_on_from_what_it_was_told_last(config: Config) -> None:
+    train(config)
+    train(dataclasses.replace(change(config, max_steps=16), resume=True))
+    saved = RunDirectory.open(config.run).load_config()
+    assert (saved.trainer.max_steps, saved.resume) == (16, False)
+    assert saved == change(config, max_steps=16)
+
+
+def test_one_training_at_a_time_in_a_run(config: Config) -> None:
+    train(config)
+    message = f"^another process is training in {config.run}: wait for its end"
+    with RunDirectory.open(config.run).held(), pytest.raises(ValueError, match=message):
+        train(dataclasses.replace(config, resume=True))
+    assert train(dataclasses.replace(config, resume=True)).step == 12
+
+
+def test_the_last_checkpoint_is_the_model_that_was_judged(config: Config) -> None:
+    train(config)
+    run = RunDirectory.open(config.run)
+    judged = run.load_model(str(run.checkpoints / "step-0000012.pt")).model.state_dict()
+    trained = last(config)["model"]
+    for name, parameter in run.load_model("last").model.state_dict().items():
+        assert torch.equal(parameter, judged[name])
+        assert not torch.equal(parameter, trained[name])
+
+
+def test_an_epoch_ends_with_its_last_update(config: Config) -> None:
+    config = change(config, accumulate=7, max_epochs=2, max_steps=None, validate_every=None)
+    outcome = train(config)
+    events = RunDirectory(config.run).read_metrics()
+    epochs = [event["epoch"] for event in events if event["event"] == "train"]
+    assert epochs == sorted([0, 1] * (outcome.step // 2))
+    assert [event["epoch"] for event in events if event["event"] == "valid"] == [0, 1]
+
+
 def test_existing_run_is_not_overwritten(config: Config) -> None:
     train(change(config, max_steps=1))
     with pytest.raises(FileExistsError, match=r"not overwritten.*resume=true"):
@@ -225,10 +260,13 @@ def test_early_stop_counts_validations_without_progress(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        trainer_module.Trainer, "_is_better", lambda self, value, than: than is None
+        trainer_module.Trainer, "_is_better", lambda self, *_: self.progress.best_value is None
     )
-    outcome = train(change(config, max_steps=40, validate_every=2, patience=3))
-    assert (outcome.reason, outcome.step, outcome.best_step) == ("early stop", 8, 2)
+    config = change(config, max_steps=40, validate_every=2, patience=3)
+    for resume in (False, True):  # what has stopped stays so
+        outcome = train(dataclasses.replace(config, resume=resume))
+        assert (outcome.reason, outcome.step, outcome.best_step) == ("early stop", 8, 2)
+    assert train(dataclasses.replace(change(config, patience=4), resume=True)).step == 10
 
 
 @pytest.mark.parametrize("metric", list(Metric))
