@@ -19,7 +19,6 @@ from mt.data.tokenizer import TokenizerPair
 from mt.models.seq2seq import Seq2Seq, build_model
 
 FORMAT = "mt checkpoint 1"
-NAMED_CHECKPOINTS = ("best", "last", "averaged")
 
 
 class LoadedModel(NamedTuple):
@@ -86,14 +85,18 @@ class RunDirectory:
         Raises:
             ValueError: One is in it.
         """
+        lock = FileLock(self.path / ".lock")
         try:
-            with FileLock(self.path / ".lock", timeout=0):
-                yield
+            lock.acquire(timeout=0)
         except Timeout:
             raise ValueError(
                 f"another process is training in {self.path}: wait for its end, or choose another "
                 "directory by run=DIR"
             ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @classmethod
     def open(cls, path: str | Path) -> "RunDirectory":
@@ -181,15 +184,14 @@ class RunDirectory:
         Raises:
             FileNotFoundError: There is no such file.
         """
-        named = self.checkpoints / f"{which}.pt"
-        path = named if which in NAMED_CHECKPOINTS or named.is_file() else Path(which)
-        if not path.is_file():
-            present = ", ".join(sorted(p.stem for p in self.checkpoints.glob("*.pt"))) or "none yet"
-            raise FileNotFoundError(
-                f"there is no checkpoint {path}: accepted is a file, or one of those that "
-                f"{self.path} has: {present}"
-            )
-        return path
+        for path in (self.checkpoints / f"{which}.pt", Path(which)):
+            if path.is_file():
+                return path
+        present = ", ".join(sorted(p.stem for p in self.checkpoints.glob("*.pt"))) or "none yet"
+        raise FileNotFoundError(
+            f"there is no checkpoint {which}: accepted is a file, or one of those that {self.path} "
+            f"has: {present}"
+        )
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Read the events of `metrics.jsonl`; a last line cut off by a crash is left out."""
@@ -213,10 +215,10 @@ def load_ensemble(
         ValueError: A file is not what it should be, two runs have different languages or
             vocabularies, or one file is to be the checkpoint of several runs.
     """
-    if len(runs) > 1 and which not in NAMED_CHECKPOINTS:
+    if len(runs) > 1 and Path(which).is_file():
         raise ValueError(
             f"{which} is the checkpoint of one run, and {len(runs)} are to translate together: "
-            f"accepted is {', '.join(NAMED_CHECKPOINTS)}, which each of them has"
+            "accepted is a name that each of them has, such as best or last"
         )
     tokenizers = runs[0].load_tokenizers()
     direction = _direction(runs[0])

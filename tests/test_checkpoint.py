@@ -299,7 +299,7 @@ def test_a_model_comes_back_in_evaluation_mode(attention_run: Path) -> None:
 def test_a_missing_checkpoint_is_named_with_those_there(attention_run: Path) -> None:
     run = RunDirectory.open(attention_run)
     message = (
-        r"there is no checkpoint .*averaged\.pt: accepted is a file, or one of those that "
+        "there is no checkpoint averaged: accepted is a file, or one of those that "
         r".* has: .*best, .*last"
     )
     with pytest.raises(FileNotFoundError, match=message):
