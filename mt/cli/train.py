@@ -123,7 +123,7 @@ def train_and_report(config: Config) -> None:
 
 def _train_here(config: Config) -> None:
     """Train in this process, which may be one of several; the writer speaks for all of them."""
-    from mt.training.trainer import DivergenceError
+    from mt.training.progress import DivergenceError
     from mt.training.world import World
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)

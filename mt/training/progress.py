@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
+class DivergenceError(RuntimeError):
+    """The loss, the gradient or all scores of a search are no longer finite numbers."""
+
+
 @dataclass
 class Progress:
     """How far a run has come: plain values, saved in every full checkpoint."""

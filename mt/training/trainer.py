@@ -19,17 +19,13 @@ from mt.models.seq2seq import Seq2Seq
 from mt.training.interrupt import Interrupt
 from mt.training.keeper import CheckpointKeeper
 from mt.training.optim import ExponentialMovingAverage, Schedule, build_optimizer
-from mt.training.progress import Outcome, Progress
+from mt.training.progress import DivergenceError, Outcome, Progress
 from mt.training.samples import show_samples
 from mt.training.tracking import Silence, Tracker
 from mt.training.validation import Validation, Validator
 from mt.training.world import World
 
 _log = logging.getLogger(__name__)
-
-
-class DivergenceError(RuntimeError):
-    """The loss or the gradient is no longer a finite number."""
 
 
 class Trainer:
@@ -74,7 +70,8 @@ class Trainer:
         """Train until the last epoch or update, an early stop, or Ctrl-C.
 
         Raises:
-            DivergenceError: The loss or its gradient is not finite; earlier checkpoints remain.
+            DivergenceError: The loss, its gradient or all that a search finds is not finite;
+                earlier checkpoints remain.
         """
         reason = "finished"
         with (

@@ -14,6 +14,7 @@ from mt.decoding import TeacherForced, score_ids, search_ids
 from mt.metrics import Score, bleu
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
+from mt.training.progress import DivergenceError
 from mt.training.world import World
 
 
@@ -67,7 +68,11 @@ class Validator:
         self.world = world
 
     def __call__(self, model: Seq2Seq) -> Validation:
-        """Judge a model, which is left in evaluation mode; all processes find the same."""
+        """Judge a model, which is left in evaluation mode; all processes find the same.
+
+        Raises:
+            DivergenceError: A search finds nothing, as all its scores are infinite or no numbers.
+        """
         model.eval()
         share = self.world.deal(self.pairs)
         scores = self.world.gather(score_ids(model, share, device=self.device))
@@ -75,6 +80,12 @@ class Validator:
         found = self.world.gather(
             search_ids([model], [pair.src for pair in share], self.search, device=self.device)
         )
+        if not all(found):
+            raise DivergenceError(
+                "training diverged: no translation of a validation sentence has a finite "
+                "probability. Lower optim.lr, raise optim.warmup_steps or lower optim.clip_norm; "
+                "earlier checkpoints are kept"
+            )
         hypotheses = [answers[0] for answers in found]
         translations = [self.tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]
         references = [[reference] for reference in self.references]

@@ -18,8 +18,9 @@ from mt.config import Config, TrainerConfig
 from mt.models.loss import SequenceLoss
 from mt.training import trainer as trainer_module
 from mt.training.keeper import CheckpointKeeper
+from mt.training.progress import DivergenceError
 from mt.training.run import train
-from mt.training.trainer import DivergenceError, Trainer
+from mt.training.trainer import Trainer
 from mt.training.world import World
 
 
@@ -254,6 +255,15 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_best(
         train(config)
     assert RunDirectory.open(config.run).load_model("best").step == 4
     assert last(config)["step"] == 4
+
+
+def test_validation_that_finds_nothing_is_divergence(config: Config) -> None:
+    optim = dataclasses.replace(config.optim, lr=1e30, warmup_steps=0)
+    config = change(dataclasses.replace(config, optim=optim), validate_every=1)
+    with pytest.raises(
+        DivergenceError, match=r"^training diverged: no translation.*Lower optim\.lr"
+    ):
+        train(config)
 
 
 def test_early_stop_counts_validations_without_progress(
