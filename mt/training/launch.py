@@ -5,6 +5,7 @@ import pickle
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -126,6 +127,7 @@ def _status_of_failure(context: Any) -> int:
 @contextmanager
 def _interrupt_blocked() -> Iterator[None]:
     """Hold SIGINT back here and in processes started meanwhile, which import torch first."""
+    resource_tracker.ensure_running()  # would be started meanwhile, and let SIGINT through again
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

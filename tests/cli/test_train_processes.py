@@ -133,6 +133,18 @@ def test_interrupt_stops_all_and_another_number_of_processes_goes_on(
     assert "saved by 1 processes and resumed by 2" in again.stderr
 
 
+def test_interrupt_while_processes_start_is_quiet(corpus: Path, tmp_path: Path) -> None:
+    process = start(tmp_path, *overrides(corpus), "trainer.processes=2")
+    deadline = time.monotonic() + 60
+    while len(children(process.pid)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for pid in (process.pid, *children(process.pid)):  # as a terminal does
+        os.kill(pid, signal.SIGINT)
+    stopped = finish(process)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "Traceback" not in stopped.stderr and not (tmp_path / "run").exists()
+
+
 def test_mistakes_are_told_once(tmp_path: Path) -> None:
     done = finish(start(tmp_path, *overrides(Path("nowhere")), "trainer.processes=2"))
     assert done.returncode == 1
