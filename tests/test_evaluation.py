@@ -213,7 +213,7 @@ class TestFiles:
         plain.write_text("eins\n\ndrei\n", encoding="utf-8")
         packed.write_bytes(gzip.compress(b"1\n2\n3\n"))
         data = read_evaluation_set(source, [plain, packed])
-        assert data.name == "in"
+        assert data.name == "in.en"
         assert data.sources == ["one\u2028more", "", "\x0cthree\tx"]
         assert data.references == [["eins", "1"], ["", "2"], ["drei", "3"]]
         assert data.reference_files == (plain, packed)

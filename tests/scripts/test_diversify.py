@@ -91,7 +91,7 @@ def test_a_fault_on_the_way_leaves_nothing_behind(
     runs = ["--forward", attention_run, "--backward", broken]
     done = _diversify(*runs, "--output", tmp_path / "out" / "diversified")
     assert done.returncode == 1
-    assert "best.pt" in done.stderr
+    assert "there is no checkpoint best" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
