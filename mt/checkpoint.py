@@ -215,17 +215,17 @@ def load_ensemble(
         ValueError: A file is not what it should be, two runs have different languages or
             vocabularies, or one file is to be the checkpoint of several runs.
     """
-    if len(runs) > 1 and Path(which).is_file():
+    if len(runs) > 1 and runs[0].checkpoint_path(which) == Path(which):
         raise ValueError(
             f"{which} is the checkpoint of one run, and {len(runs)} are to translate together: "
             "accepted is a name that each of them has, such as best or last"
         )
     tokenizers = runs[0].load_tokenizers()
-    direction = _direction(runs[0])
+    direction = runs[0].load_config().data.direction
     for run in runs[1:]:
-        if _direction(run) != direction:
+        if (own := run.load_config().data.direction) != direction:
             raise ValueError(
-                f"{run.path} translates {_direction(run)} and {runs[0].path} {direction}: models "
+                f"{run.path} translates {own} and {runs[0].path} {direction}: models "
                 "that translate together need one direction"
             )
         other = run.load_tokenizers()
@@ -236,11 +236,6 @@ def load_ensemble(
                 "and another seed"
             )
     return [run.load_model(which, device=device, dtype=dtype) for run in runs], tokenizers
-
-
-def _direction(run: RunDirectory) -> str:
-    data = run.load_config().data
-    return f"{data.src}-{data.tgt}"
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

@@ -158,7 +158,7 @@ def run_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfig:
-    pairs = [f"{config.data.src}-{config.data.tgt}" for config in configs]
+    pairs = [config.data.direction for config in configs]
     if len(set(pairs)) > 1:
         listed = ", ".join(f"{name}: {pair}" for name, pair in zip(names, pairs, strict=True))
         raise ValueError(

@@ -66,7 +66,7 @@ def _introduction(comparison: Comparison) -> str:
     lines = [
         f"# {' / '.join(names)}",
         "",
-        f"{corpus.src}-{corpus.tgt}, corpus {_escape(corpus.name)}. All systems translate the same "
+        f"{corpus.direction}, corpus {_escape(corpus.name)}. All systems translate the same "
         f"sentences; differences are tested against the first, {names[0]}.",
         "",
     ]

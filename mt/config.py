@@ -122,6 +122,11 @@ class DataConfig:
                 "null with data.alignment, which has a file a split",
             )
 
+    @property
+    def direction(self) -> str:
+        """From which language into which, such as `en-de`."""
+        return f"{self.src}-{self.tgt}"
+
 
 @dataclass
 class TokenizerConfig:

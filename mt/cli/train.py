@@ -71,10 +71,11 @@ def _run() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
 def _compose_and_train(composed: DictConfig) -> None:
+    job = HydraConfig.get()
     try:
-        _train_composed(composed, HydraConfig.get())
+        _train_composed(composed, job)
     except SystemExit as end:
-        if HydraConfig.get().mode is RunMode.RUN or end.code == _INTERRUPTED:
+        if job.mode is RunMode.RUN or end.code == _INTERRUPTED:
             raise
         # Hydra goes on with the other jobs of the sweep after an exception, and fails at the end.
         raise CompactHydraException("mt-train: this job of the sweep failed, see above") from None

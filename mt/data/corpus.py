@@ -98,7 +98,7 @@ def _check_split(config: DataConfig, split: str) -> None:
     nearest = difflib.get_close_matches(split, names, n=1)
     hint = f"; did you mean {nearest[0]}?" if nearest else ""
     raise ValueError(
-        f"{config.name} ({config.src}-{config.tgt}) has no split {split!r}; "
+        f"{config.name} ({config.direction}) has no split {split!r}; "
         f"it has {', '.join(names) or 'none'}{hint}"
     )
 

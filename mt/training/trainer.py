@@ -242,8 +242,10 @@ class Trainer:
     def _is_better(self, value: float, loss: float) -> bool:
         """Say whether the metric is better than ever or, where it is the same, the loss."""
         best = self.progress.best_value
-        if best is None or value == best:
-            return best is None or loss < self.progress.best_loss
+        if best is None:
+            return True
+        if value == best:
+            return loss < self.progress.best_loss
         return value > best if self.config.trainer.metric.higher_is_better else value < best
 
     def _ran_out_of_patience(self) -> bool:
