@@ -40,6 +40,7 @@ def measure_alignment(
     targets: Sequence[str],
     gold: Sequence[Links],
     *,
+    batch_size: int | None = None,
     device: torch.device | str = "cpu",
 ) -> AlignmentQuality | None:
     """Compare the attention of a model in evaluation mode with gold links; None without attention.
@@ -50,11 +51,12 @@ def measure_alignment(
         sources: One sentence each.
         targets: Their references.
         gold: For each pair links (source word, target word), from 0, of words at white space.
+        batch_size: How many pairs at once, if fewer than usual.
         device: Where to compute.
     """
     encoded = zip(tokenizers.src.encode(sources), tokenizers.tgt.encode(targets), strict=True)
     pairs = [Pair(*ids) for ids in encoded]
-    weights = forced_attention(model, pairs, device=device)
+    weights = forced_attention(model, pairs, batch_size=batch_size, device=device)
     if weights is None:
         return None
     found = [

@@ -2,10 +2,11 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import yaml
@@ -33,7 +34,7 @@ class RunDirectory:
     """Paths, configuration, tokenizers, checkpoints and metrics of one training run."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(os.path.expanduser(path))
         self.config_path = self.path / "config.yaml"
         self.checkpoints = self.path / "checkpoints"
         self.hypotheses = self.path / "hypotheses"
@@ -53,7 +54,7 @@ class RunDirectory:
         return run
 
     def _exists(self) -> FileExistsError:
-        resume = f"go on with it by run={self.path} resume=true, or "
+        resume = f"go on with it by run={shlex.quote(str(self.path))} resume=true, or "
         return FileExistsError(
             f"{self.path} exists already and is not overwritten: "
             f"{resume if self.config_path.is_file() else ''}choose another directory by run=DIR"
@@ -123,16 +124,15 @@ class RunDirectory:
         schema = OmegaConf.structured(Config)
         schema.data.splits = {}  # merging goes key by key and would bring the default splits back
         try:
-            merged = OmegaConf.merge(schema, OmegaConf.load(self.config_path))
-            config = OmegaConf.to_object(merged)
+            saved = OmegaConf.load(self.config_path)
+            if not saved:
+                raise ValueError("it is empty")
+            return cast(Config, OmegaConf.to_object(OmegaConf.merge(schema, saved)))
         except (OmegaConfBaseException, ValueError, yaml.YAMLError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
                 f"{self.config_path} cannot be read as a configuration: {reason}"
             ) from error
-        if not isinstance(config, Config):
-            raise ValueError(f"{self.config_path} cannot be read as a configuration: it is empty")
-        return config
 
     def load_tokenizers(self) -> TokenizerPair:
         """Read the tokenizers that the run was trained with.
@@ -239,13 +239,24 @@ def load_ensemble(
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint so that a crash leaves the old file or the new one, never half of one."""
+    """Write a checkpoint so that a crash leaves the old file or the new one, never half of one.
+
+    Raises:
+        OSError: It could not be written; what stood there before is whole.
+    """
     temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **content}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:  # torch says the latter when the disk is full
+        temporary.unlink(missing_ok=True)
+        raise OSError(
+            f"{path} could not be written ({str(error).splitlines()[0]}): is the disk full? Make "
+            "room, and go on with resume=true"
+        ) from error
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)

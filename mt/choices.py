@@ -89,7 +89,6 @@ class Metric(Enum):
 
     bleu = "bleu"
     loss = "loss"
-    ppl = "ppl"
 
     @property
     def higher_is_better(self) -> bool:

@@ -138,7 +138,7 @@ def _table_row(system: Training, evaluation: Evaluation, score: SystemScore) -> 
     forced, speed = evaluation.teacher_forced, system.tokens_per_second
     return (
         system.name,
-        f"{score.value:.2f} ± {score.interval.half_width:.2f}",
+        f"{score.value:.2f} ± {score.half_width:.2f}",
         f"{evaluation.chrf.value:.2f}",
         "-" if forced is None else f"{forced.perplexity:.2f}",
         "-" if evaluation.alignment is None else f"{evaluation.alignment.error_rate:.3f}",

@@ -199,6 +199,15 @@ class ModelConfig:
             self.decoder_layers,
             "1 with model.decoder=conditional",
         )
+        _require(
+            self.decoder is DecoderKind.fixed_context
+            or self.score in (ScoreKind.additive, ScoreKind.general)
+            or self.decoder_size == 2 * self.encoder_size,
+            "model.score",
+            self.score.name,
+            f"additive or general where model.decoder_size ({self.decoder_size}) is not twice "
+            f"model.encoder_size ({self.encoder_size})",
+        )
         for name in ("embedding_dropout", "state_dropout", "output_dropout", "word_dropout"):
             _require_fraction(f"model.{name}", getattr(self, name))
 
@@ -210,7 +219,6 @@ class OptimConfig:
     kind: OptimizerKind = OptimizerKind.adam
     lr: float = 1e-3
     weight_decay: float = 0.0
-    beta2: float = 0.999
     label_smoothing: float = 0.1
     clip_norm: float = 1.0
     schedule: ScheduleKind = ScheduleKind.cosine
@@ -225,8 +233,12 @@ class OptimConfig:
         _require_positive("optim.lr", self.lr)
         _require_positive("optim.clip_norm", self.clip_norm)
         _require_fraction("optim.label_smoothing", self.label_smoothing)
-        _require_fraction("optim.beta2", self.beta2)
-        _require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or more")
+        _require(
+            0 <= self.weight_decay < math.inf,
+            "optim.weight_decay",
+            self.weight_decay,
+            "a number, 0 or more",
+        )
         _require(self.warmup_steps >= 0, "optim.warmup_steps", self.warmup_steps, "0 or more")
         _require(
             0 <= self.min_lr <= self.lr,
@@ -296,6 +308,9 @@ class TrainerConfig:
         )
 
 
+HIGHEST_LENGTH_PENALTY = 10  # of `search.length_penalty`
+
+
 @dataclass
 class SearchConfig:
     """Beam search; a beam of 1 is greedy search."""
@@ -311,10 +326,10 @@ class SearchConfig:
         _require_positive("search.beam_size", self.beam_size)
         _require_positive("search.batch_size", self.batch_size)
         _require(
-            0 <= self.length_penalty < math.inf,
+            0 <= self.length_penalty <= HIGHEST_LENGTH_PENALTY,
             "search.length_penalty",
             self.length_penalty,
-            "0 or more",
+            f"0 to {HIGHEST_LENGTH_PENALTY}",
         )
         _require_positive("search.max_length_ratio", self.max_length_ratio)
         _require(

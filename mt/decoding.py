@@ -15,6 +15,8 @@ from mt.models.loss import sentence_nll
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis, beam_search
 
+_PAIRS_AT_ONCE = 64
+
 
 def search_ids(
     models: Sequence[Seq2Seq],
@@ -107,12 +109,12 @@ def score_ids(
     model: Seq2Seq,
     pairs: Sequence[Pair],
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     device: torch.device | str = "cpu",
 ) -> list[float]:
     """Return the teacher-forced log-probability of every target, EOS included, in nats."""
     scores = [0.0] * len(pairs)
-    for rows in _by_length([max(len(p.src), len(p.tgt)) for p in pairs], batch_size):
+    for rows in _pairs_by_length(pairs, batch_size):
         batch = collate([pairs[row] for row in rows]).to(device)
         with torch.no_grad(), _own_precision(model):
             features, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
@@ -126,7 +128,7 @@ def forced_attention(
     model: Seq2Seq,
     pairs: Sequence[Pair],
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     device: torch.device | str = "cpu",
 ) -> list[Tensor] | None:
     """Return where the model looks while it reads each target, (T, S); None without attention.
@@ -134,7 +136,7 @@ def forced_attention(
     Row t is the attention from which target token t is predicted; the EOS of both sides is cut off.
     """
     found: list[Tensor] = [torch.empty(0)] * len(pairs)
-    for rows in _by_length([max(len(p.src), len(p.tgt)) for p in pairs], batch_size):
+    for rows in _pairs_by_length(pairs, batch_size):
         batch = collate([pairs[row] for row in rows]).to(device)
         with torch.inference_mode(), _own_precision(model):
             weights = model(batch.src, batch.src_lengths, batch.tgt_in).weights
@@ -146,10 +148,21 @@ def forced_attention(
 
 
 def teacher_forced_loss(
-    model: Seq2Seq, pairs: Sequence[Pair], *, device: torch.device | str = "cpu"
+    model: Seq2Seq,
+    pairs: Sequence[Pair],
+    *,
+    batch_size: int | None = None,
+    device: torch.device | str = "cpu",
 ) -> TeacherForced:
     """Compute the loss of given translations, each token predicted from the true ones before it."""
-    return TeacherForced.of(score_ids(model, pairs, device=device), pairs)
+    scores = score_ids(model, pairs, batch_size=batch_size, device=device)
+    return TeacherForced.of(scores, pairs)
+
+
+def _pairs_by_length(pairs: Sequence[Pair], batch_size: int | None) -> Iterator[list[int]]:
+    """Yield batches of at most `_PAIRS_AT_ONCE`: all steps of a batch are in memory together."""
+    lengths = [max(len(pair.src), len(pair.tgt)) for pair in pairs]
+    return _by_length(lengths, min(_PAIRS_AT_ONCE, batch_size or _PAIRS_AT_ONCE))
 
 
 def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

@@ -34,6 +34,7 @@ class System:
     Attributes:
         path: the run directory of the first model; the others' are in `others`.
         config: the first model's.
+        precision: fp32 or bf16.
         checkpoint: the file that its parameters came from.
         step: the optimizer update that they are from.
     """
@@ -42,6 +43,7 @@ class System:
     others: tuple[Path, ...]
     config: Config
     translator: Translator
+    precision: str
     checkpoint: Path
     step: int
 
@@ -137,7 +139,7 @@ def load_system(
     Args:
         path: the run directory; its configuration counts.
         others: more runs over the same vocabulary, whose models translate together with it.
-        checkpoint: best, last, averaged, or a checkpoint file.
+        checkpoint: best, last, another name in the run's `checkpoints`, or a file.
         device: cpu, cuda or auto.
         precision: fp32 or bf16.
 
@@ -154,7 +156,8 @@ def load_system(
     )
     models = [one.model for one in loaded]
     translator = Translator(models, tokenizers, search=config.search, device=place)
-    return System(path, others, config, translator, loaded[0].checkpoint, loaded[0].step)
+    first = loaded[0]
+    return System(path, others, config, translator, precision, first.checkpoint, first.step)
 
 
 def evaluate(
@@ -175,7 +178,7 @@ def evaluate(
         data.sources, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
     )
     seconds = time.perf_counter() - start
-    hypotheses = [metrics.single_line(translation.text) for translation in translations]
+    hypotheses = [translation.text for translation in translations]
     scores = [
         metrics.bleu(hypotheses, data.references, language=language),
         metrics.chrf(hypotheses, data.references),
@@ -187,7 +190,7 @@ def evaluate(
     forced = None
     if pairs and not system.others:
         [model] = translator.models
-        forced = teacher_forced_loss(model, pairs, device=translator.device)
+        forced = teacher_forced_loss(model, pairs, batch_size=batch_size, device=translator.device)
     return Evaluation(
         name=data.name,
         checkpoint=system.checkpoint,
@@ -202,12 +205,14 @@ def evaluate(
         ),
         unfinished=100 * sum(map(translator.is_unfinished, translations)) / len(translations),
         teacher_forced=forced,
-        alignment=None if system.others else _measure_alignment(translator, data),
+        alignment=None if system.others else _measure_alignment(translator, data, batch_size),
         seconds=seconds,
     )
 
 
-def _measure_alignment(translator: Translator, data: EvaluationSet) -> AlignmentQuality | None:
+def _measure_alignment(
+    translator: Translator, data: EvaluationSet, batch_size: int | None
+) -> AlignmentQuality | None:
     if data.alignments is None:
         return None
     [model] = translator.models
@@ -217,19 +222,28 @@ def _measure_alignment(translator: Translator, data: EvaluationSet) -> Alignment
         data.sources,
         [group[0] for group in data.references],
         data.alignments,
+        batch_size=batch_size,
         device=translator.device,
     )
 
 
-def hypotheses_name(system: System, data: EvaluationSet) -> str:
-    """Return a file name: set and update, then the checkpoint where it is not `best`, and partners.
+def hypotheses_name(system: System, evaluation: Evaluation) -> str:
+    """Return a file name that no other evaluation of that set has: its update, what is not usual.
 
     The last, the best and an averaged model may be of the same update.
     """
-    suffix = "" if system.checkpoint.stem == "best" else f".{system.checkpoint.stem}"
+    own, parts = system.config.search, [evaluation.name, str(system.step)]
+    if system.checkpoint.stem != "best":
+        parts.append(system.checkpoint.stem)
     if system.others:
-        suffix += f".with-{joined_names([other.name for other in system.others], '+')}"
-    return f"{data.name}.{system.step}{suffix}.txt"
+        parts.append(f"with-{joined_names([other.name for other in system.others], '+')}")
+    if evaluation.beam_size != own.beam_size:
+        parts.append(f"beam-{evaluation.beam_size}")
+    if evaluation.length_penalty != own.length_penalty:
+        parts.append(f"penalty-{evaluation.length_penalty:g}")
+    if system.precision != "fp32":
+        parts.append(system.precision)
+    return ".".join([*parts, "txt"])
 
 
 def write_evaluation(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 from mt.alignment import read_pharaoh
 from mt.config import DataConfig
@@ -18,7 +19,7 @@ class EvaluationSet:
     """Sentences to translate, each with one reference or more.
 
     Attributes:
-        name: the split, or the name of the source file, which no split has, without `.gz`.
+        name: the split, or the name of the source file without `.gz`.
         sources: raw source sentences; blank ones are kept, so that lines stay aligned.
         references: for each source, its raw reference translations.
         reference_files: plain files that hold the references, where there are such.
@@ -90,7 +91,8 @@ def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationS
 
     Raises:
         FileNotFoundError: for a file that is not there.
-        ValueError: for unequal line counts, an empty file, or invalid UTF-8.
+        ValueError: for unequal line counts, an empty file, a folder, a pipe or an archive, or
+            invalid UTF-8.
     """
     sources = _lines(source)
     columns = [_lines(path) for path in references]
@@ -105,8 +107,10 @@ def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationS
 
 
 def _lines(path: Path) -> list[str]:
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
+    if not path.is_file() or is_zipfile(path):
+        raise ValueError(f"{path}: accepted is a file of lines, plain or gzip, which this is not")
     lines = list(read_lines(CorpusFile(path)))
     if not lines:
         raise ValueError(f"{path}: the file is empty")

@@ -5,6 +5,7 @@ for each of them, the list of its reference translations; sentences may have dif
 references. Nothing here knows a model.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,10 +17,12 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest, Result
 
-# Languages written without spaces are scored over characters where sacreBLEU has no tokenizer, or
-# not the program it needs.
-_CHARACTER_LANGUAGES = ("th", "lo", "km", "my")
+_UNSPACED = ("zh", "ja", "th", "lo", "km", "my")  # languages that set no spaces between words
 _MECAB_MODULES = {"ja": "MeCab", "ko": "mecab_ko"}
+_LONG_CODES = {  # ISO 639-2 and 639-3
+    "chi": "zh", "zho": "zh", "cmn": "zh", "jpn": "ja", "kor": "ko", "tha": "th", "lao": "lo",
+    "khm": "km", "bur": "my", "mya": "my",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,18 +45,17 @@ class Score:
         return f"{self.name}|{self.signature} = {self.value:.2f}"
 
 
-class Interval(NamedTuple):
-    """A bootstrap estimate: the mean of the resamples, half the width of the 95 % interval."""
-
-    mean: float
-    half_width: float
-
-
 class SystemScore(NamedTuple):
-    """One system in a paired test; `p_value` is None for the one the others are compared to."""
+    """One system in a paired test.
+
+    Attributes:
+        value: its BLEU.
+        half_width: half the width of the bootstrap's 95 % interval.
+        p_value: None for the system that the others are compared to.
+    """
 
     value: float
-    interval: Interval
+    half_width: float
     p_value: float | None
 
 
@@ -69,13 +71,28 @@ def single_line(text: str) -> str:
     return text.replace("\r", " ").replace("\n", " ")
 
 
+def sets_spaces(language: str) -> bool:
+    """Say whether a language (`zh`, `zh_CN`, `zho`) puts spaces between words."""
+    return _short_code(language) not in _UNSPACED
+
+
 def bleu_tokenizer(language: str) -> str:
-    """Return the name of sacreBLEU's tokenizer for a language, `13a` where words have spaces."""
-    if language == "zh":
+    """Return the name of sacreBLEU's tokenizer for a language, `13a` for most.
+
+    Without the program that Japanese or Korean needs, and for languages without spaces that have no
+    tokenizer, BLEU is one of characters.
+    """
+    code = _short_code(language)
+    if code == "zh":
         return "zh"
-    if language in _MECAB_MODULES:
-        return f"{language}-mecab" if find_spec(_MECAB_MODULES[language]) else "char"
-    return "char" if language in _CHARACTER_LANGUAGES else "13a"
+    if code in _MECAB_MODULES:
+        return f"{code}-mecab" if find_spec(_MECAB_MODULES[code]) else "char"
+    return "13a" if sets_spaces(code) else "char"
+
+
+def _short_code(language: str) -> str:
+    code = re.split("[-_]", language.lower())[0]
+    return _LONG_CODES.get(code, code)
 
 
 def bleu(
@@ -83,7 +100,6 @@ def bleu(
     references: Sequence[Sequence[str]],
     *,
     language: str = "",
-    lowercase: bool = False,
 ) -> Score:
     """Compute corpus BLEU of raw text (Papineni et al. 2002; Post 2018).
 
@@ -91,14 +107,12 @@ def bleu(
         hypotheses: raw translations.
         references: for each translation, its references.
         language: the target language code, which chooses the tokenizer.
-        lowercase: whether both sides are lowercased first.
 
     Raises:
         ValueError: for no sentences, a bare string, unequal lengths, or a sentence without
             reference.
     """
-    metric = BLEU(lowercase=lowercase, tokenize=bleu_tokenizer(language))
-    return _score("BLEU" if not lowercase else "BLEU lowercased", metric, hypotheses, references)
+    return _score("BLEU", BLEU(tokenize=bleu_tokenizer(language)), hypotheses, references)
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
@@ -189,11 +203,7 @@ def paired_bootstrap(
     return PairedScores(
         str(signatures["BLEU"]),
         [
-            SystemScore(
-                float(result.score),
-                Interval(float(result.mean or 0.0), float(result.ci or 0.0)),
-                _p_value(result, first),
-            )
+            SystemScore(float(result.score), float(result.ci or 0.0), _p_value(result, first))
             for result in results
         ],
     )

@@ -213,7 +213,7 @@ def covering_fonts(text: str) -> list[str]:
 
 @cache
 def _coverage(family: str) -> frozenset[int]:
-    """Return the code points that every installed upright regular face of a family can show."""
+    """Return the code points that a family can show, by its first upright regular face."""
     faces = [font for font in fontManager.ttflist if font.name == family]
     upright = [font for font in faces if font.style == "normal" and font.weight in (400, "normal")]
     return frozenset(get_font((upright or faces)[0].fname).get_charmap())

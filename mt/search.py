@@ -194,7 +194,9 @@ def _best_extensions(totals: Tensor, log_probs: Tensor, n_wanted: int) -> _Exten
     candidates = inside + totals.gather(1, best // n_blocks).unsqueeze(-1)  # (B, wanted, _BLOCK)
     top, index = candidates.flatten(1).topk(n_wanted, dim=-1)
     block = best.gather(1, index // _BLOCK)
-    return _Extensions(top, block // n_blocks, block % n_blocks * _BLOCK + index % _BLOCK)
+    tokens = block % n_blocks * _BLOCK + index % _BLOCK
+    # Where a beam takes in more than there is, what filled up the last block must be a token, too.
+    return _Extensions(top, block // n_blocks, tokens.clamp_max(vocab_size - 1))
 
 
 def _ended(

@@ -41,7 +41,7 @@ class Example(NamedTuple):
 
 def length_unit(language: str) -> str:
     """Return what sentences of a language are measured in: words, or characters without spaces."""
-    return "words" if metrics.bleu_tokenizer(language) == "13a" else "characters"
+    return "words" if metrics.sets_spaces(language) else "characters"
 
 
 def sentence_lengths(sentences: Sequence[str], *, language: str) -> list[int]:

@@ -110,7 +110,7 @@ class Translator:
         Args:
             path: the run directory; its configuration says how to search.
             others: more runs over the same vocabulary, whose models translate together with it.
-            checkpoint: best, last, averaged, or a checkpoint file.
+            checkpoint: best, last, another name in the run's `checkpoints`, or a file.
             device: cpu, cuda, or auto, which takes CUDA where there is one.
             precision: fp32, or bf16, which is faster where the processor has it and changes a
                 translation here and there.
@@ -225,7 +225,7 @@ class Translator:
 
     def _read(self, sentences: Sequence[str]) -> list[_Source]:
         """Encode the sentences, cut where they are too long."""
-        # A terminal hands on bytes that are no UTF-8 as lone surrogates, which nothing can print.
+        # Lone surrogates, as of a terminal's bytes that are no UTF-8, are nothing to print.
         texts = [sentence.encode("utf-8", "replace").decode("utf-8") for sentence in sentences]
         sources = []
         for text, ids in zip(texts, self.tokenizers.src.encode(texts), strict=True):

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def _unusual(run: str) -> Config:
             max_steps=10,
             precision=Precision.bf16,
             device=Device.cpu,
-            metric=Metric.ppl,
+            metric=Metric.loss,
             keep_by=Keep.best,
         ),
         search=SearchConfig(beam_size=3, length_penalty=0.0),
@@ -123,14 +124,16 @@ def test_the_configuration_is_plain_text(tmp_path: Path) -> None:
 
 
 def test_something_that_exists_is_not_overwritten(tmp_path: Path) -> None:
-    config = Config(run=str(tmp_path / "run"))
+    config = Config(run=str(tmp_path / "a run"))
     _create(config)
-    before = (tmp_path / "run" / "config.yaml").read_bytes()
+    before = (tmp_path / "a run" / "config.yaml").read_bytes()
     config.seed = 99
-    message = "run exists already and is not overwritten: go on with it by run=.* resume=true, or"
+    message = (
+        "run exists already and is not overwritten: go on with it by run='.*a run' resume=true"
+    )
     with pytest.raises(FileExistsError, match=message):
         _create(config)
-    assert (tmp_path / "run" / "config.yaml").read_bytes() == before
+    assert (tmp_path / "a run" / "config.yaml").read_bytes() == before
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(FileExistsError, match="not overwritten: choose another directory"):
         _create(Config(run=str(tmp_path / "file")))
@@ -163,7 +166,8 @@ def test_what_is_no_run_is_not_opened(tmp_path: Path) -> None:
         ("{model: {size: 3}}", "size"),
         ("{seed: many}", "many"),
         ("{model: {decoder: transformer}}", "transformer"),
-        ("", "missing mandatory value"),
+        ("", "it is empty"),
+        ("null", "it is empty"),
         ("- 1", "Cannot merge DictConfig with ListConfig"),
         ("{model: {embedding_size: -4}}", "model.embedding_size=-4: accepted is"),
     ],
@@ -188,6 +192,20 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     assert torch.equal(loaded["model"]["weight"], CONTENT["model"]["weight"])
     assert loaded["step"] == 7
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path: Path) -> None:
+    path, (soft, hard) = tmp_path / "last.pt", resource.getrlimit(resource.RLIMIT_FSIZE)
+    save_checkpoint(path, CONTENT)
+    before = path.read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(OSError, match=r"last\.pt could not be written .* full\? .*resume=true"):
+            save_checkpoint(path, {"model": {"weight": torch.zeros(10_000)}})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("where", ["torch.save", "os.fsync", "os.replace"])

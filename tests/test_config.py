@@ -93,11 +93,26 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         {"decoder": DecoderKind.conditional, "decoder_layers": 2},
         "model.decoder_layers=2: accepted is 1 with model.decoder=conditional",
     ),
+    *(
+        (
+            ModelConfig,
+            {"score": score, "decoder_size": 8, "encoder_size": 5},
+            f"model.score={score.name}: accepted is additive or general where model.decoder_size "
+            "(8) is not twice model.encoder_size (5)",
+        )
+        for score in (ScoreKind.dot, ScoreKind.scaled_dot, ScoreKind.tanh_dot)
+    ),
     (OptimConfig, {"lr": 0.0}, f"optim.lr=0.0: {POSITIVE}"),
     (OptimConfig, {"clip_norm": -1.0}, f"optim.clip_norm=-1.0: {POSITIVE}"),
     (OptimConfig, {"label_smoothing": 1.0}, f"optim.label_smoothing=1.0: {FRACTION}"),
-    (OptimConfig, {"beta2": 1.0}, f"optim.beta2=1.0: {FRACTION}"),
-    (OptimConfig, {"weight_decay": -1.0}, "optim.weight_decay=-1.0: accepted is 0 or more"),
+    *(
+        (
+            OptimConfig,
+            {"weight_decay": value},
+            f"optim.weight_decay={value}: accepted is a number, 0 or more",
+        )
+        for value in (-1.0, math.inf)
+    ),
     (OptimConfig, {"warmup_steps": -1}, "optim.warmup_steps=-1: accepted is 0 or more"),
     (
         OptimConfig,
@@ -116,7 +131,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     ),
     *(
         (TrainerConfig, {name: 0}, f"trainer.{name}=0: {POSITIVE_OR_NULL}")
-        for name in ("max_steps", "threads", "validate_every", "patience")
+        for name in ("max_steps", "processes", "threads", "validate_every", "patience")
     ),
     (TrainerConfig, {"ema_decay": 1.0}, f"trainer.ema_decay=1.0: {FRACTION}"),
     (TrainerConfig, {"keep": -1}, "trainer.keep=-1: accepted is 0 or more"),
@@ -128,13 +143,15 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     ),
     (SearchConfig, {"beam_size": 0}, f"search.beam_size=0: {POSITIVE}"),
     (SearchConfig, {"batch_size": 0}, f"search.batch_size=0: {POSITIVE}"),
-    (SearchConfig, {"length_penalty": -1.0}, "search.length_penalty=-1.0: accepted is 0 or more"),
     (SearchConfig, {"max_length_ratio": 0.0}, f"search.max_length_ratio=0.0: {POSITIVE}"),
     (SearchConfig, {"max_length_ratio": math.inf}, f"search.max_length_ratio=inf: {POSITIVE}"),
-    (
-        SearchConfig,
-        {"length_penalty": math.inf},
-        "search.length_penalty=inf: accepted is 0 or more",
+    *(
+        (
+            SearchConfig,
+            {"length_penalty": value},
+            f"search.length_penalty={value}: accepted is 0 to 10",
+        )
+        for value in (-1.0, 10.5, math.inf)
     ),
     (Config, {"seed": -1}, "seed=-1: accepted is a number from 0 to 2**63 - 1"),
     (Config, {"seed": 2**63}, f"seed={2**63}: accepted is a number from 0 to 2**63 - 1"),
@@ -161,7 +178,7 @@ def test_a_value_out_of_range_is_refused(kind: type, options: dict[str, Any], me
         (TokenizerConfig, {"vocab_size": 300, "character_coverage": 0.9}),
         (TokenizerConfig, {"sample_alpha": 0.99}),
         (ModelConfig, {"word_dropout": 0.99, "embedding_size": 1}),
-        (OptimConfig, {"lr": 0.1, "min_lr": 0.1, "warmup_steps": 0, "beta2": 0.0}),
+        (OptimConfig, {"lr": 0.1, "min_lr": 0.1, "warmup_steps": 0}),
         (TrainerConfig, {"max_steps": None, "patience": 1, "keep": 0}),
         (TrainerConfig, {"keep": 1, "average": True}),
         (SearchConfig, {"beam_size": 1, "length_penalty": 0.0, "max_length_offset": 1}),
@@ -180,7 +197,6 @@ def test_only_bleu_is_better_when_it_is_higher() -> None:
     assert {metric.name: metric.higher_is_better for metric in Metric} == {
         "bleu": True,
         "loss": False,
-        "ppl": False,
     }
 
 

@@ -9,6 +9,7 @@ import sys
 import unittest.mock
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -242,6 +243,12 @@ class TestFiles:
             read_evaluation_set(source, [empty])
         with pytest.raises(FileNotFoundError, match="none: no such file"):
             read_evaluation_set(source, [tmp_path / "none"])
+        archive = tmp_path / "archive.zip"
+        with ZipFile(archive, "w") as file:
+            file.writestr("a.txt", "a\nb\n")
+        for other in (archive, tmp_path):
+            with pytest.raises(ValueError, match=f"{other}: accepted is a file of lines, plain or"):
+                read_evaluation_set(source, [other])
 
 
 def test_line_breaks_in_references_do_not_break_the_files(system, tmp_path):

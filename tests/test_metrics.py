@@ -62,9 +62,8 @@ def test_a_varying_number_of_references_is_used_and_said_in_the_signature():
 
 
 def test_a_missing_reference_is_not_an_empty_one():
-    hypotheses, references = ["a b c d e"] * 2, [["a b c d e", "x"], ["a b c d e"]]
-    assert metrics.bleu(hypotheses, references).value == pytest.approx(100)
-    assert metrics.ter(["a"], [["a b"]]).value == metrics.ter(["a"] * 2, [["a b"]] * 2).value
+    references = [["a b", "a b"], ["a b"]]  # an empty one would shorten the mean: 66.7
+    assert metrics.ter(["a c"] * 2, references).value == pytest.approx(50)
 
 
 def test_a_score_prints_its_signature():
@@ -73,12 +72,8 @@ def test_a_score_prints_its_signature():
     assert text.endswith(f" = {metrics.bleu(HYPOTHESES, REFERENCES).value:.2f}")
 
 
-def test_case_counts_unless_lowercased():
-    lines, references = ["THE QUICK BROWN FOX"], [["the quick brown fox"]]
-    assert metrics.bleu(lines, references).value == 0
-    lowercased = metrics.bleu(lines, references, lowercase=True)
-    assert lowercased.value == pytest.approx(100)
-    assert "case:lc" in lowercased.signature
+def test_case_counts():
+    assert metrics.bleu(["THE QUICK BROWN FOX"], [["the quick brown fox"]]).value == 0
 
 
 def test_line_breaks_inside_a_sentence_do_not_change_the_score():
@@ -89,7 +84,17 @@ def test_line_breaks_inside_a_sentence_do_not_change_the_score():
 
 @pytest.mark.parametrize(
     ("language", "name"),
-    [("de", "13a"), ("", "13a"), ("zh", "zh"), ("th", "char")],
+    [
+        ("de", "13a"),
+        ("", "13a"),
+        ("zh", "zh"),
+        ("zh_CN", "zh"),
+        ("zh-Hans", "zh"),
+        ("cmn", "zh"),
+        ("th", "char"),
+        ("tha", "char"),
+        ("TH", "char"),
+    ],
 )
 def test_the_tokenizer_follows_the_language(language, name):
     assert metrics.bleu_tokenizer(language) == name
@@ -156,8 +161,8 @@ class TestPairedBootstrap:
         assert same.p_value == 1.0  # an equal system is not a different one
         assert better.value == pytest.approx(100)
         assert first.value == metrics.bleu(self.bad, self.references).value
-        assert first.interval.half_width > 0
-        assert abs(first.interval.mean - first.value) < 5
+        assert 0 < first.half_width < 15
+        assert better.half_width == 0
         assert "seed:12345" in result.signature and "bs:200" in result.signature
 
     def test_the_same_seed_gives_the_same_numbers(self, monkeypatch):

@@ -72,6 +72,7 @@ class _Language:
 
     def __call__(self, tokens: Tensor, state: _Rows) -> tuple[Tensor, Tensor, _Rows]:
         self.rows_seen.append(len(tokens))
+        assert not len(tokens) or int(tokens.max()) < VOCAB  # even where the beam is wider
         # Rows of one sentence stand together, in the order of the memory.
         k = len(tokens) // max(1, len(state.kept))
         assert torch.equal(state.sentence, state.kept.repeat_interleave(k))

@@ -2,12 +2,16 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+from mt.choices import Device, Precision
 from mt.cli.options import count, penalty
 
+CHECKPOINT_HELP = "best, last, another name in RUN/checkpoints, or a file (default: best)"
 _FAILURE = 1
 
 
@@ -52,14 +56,27 @@ def add_model_options(parser: argparse.ArgumentParser, *, whose: str = "the run'
     )
     add("--batch-size", type=count, metavar="N", help=f"sentences at once (default: {whose})")
     add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
+    add("--device", choices=[d.name for d in Device], default="auto", help="(default: auto)")
+
+
+def check_writable(folder: Path) -> None:
+    """Look whether results can be written into a folder, before the time that they take.
+
+    Raises:
+        ValueError: It is a file, or nothing can be written there.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is a file, not a folder: name another by --output")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"nothing can be written to {there}: name another place by --output")
 
 
 def add_precision_option(parser: argparse.ArgumentParser) -> None:
     """Add the choice of the number format."""
     parser.add_argument(
         "--precision",
-        choices=("fp32", "bf16"),
+        choices=[precision.name for precision in Precision],
         default="fp32",
         help="bf16 is faster where the processor has it (default: fp32)",
     )

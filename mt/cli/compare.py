@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mt.cli.command import add_model_options, run_command, set_threads
+from mt.cli.command import add_model_options, check_writable, run_command, set_threads
 
 PROG = "mt-compare"
 _EXAMPLES = """\
@@ -33,8 +33,7 @@ def _run(arguments: argparse.Namespace) -> int:
     paths = [Path(run) for run in arguments.run]
     names = [name.replace("/", "-") for name in run_names(paths)]
     folder = Path(arguments.output or f"comparison/{joined_names(names, '_')}")
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file: --output takes a folder")
+    check_writable(folder)
     comparison = compare(
         paths,
         splits=arguments.split or (),

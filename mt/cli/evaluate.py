@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mt.cli.command import add_model_options, add_precision_option, run_command, set_threads
+from mt.cli.command import (
+    CHECKPOINT_HELP,
+    add_model_options,
+    add_precision_option,
+    check_writable,
+    run_command,
+    set_threads,
+)
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
     from mt.config import DataConfig
@@ -39,6 +46,7 @@ def _run(arguments: argparse.Namespace) -> int:
     corpus = run.load_config().data
     if arguments.data_root is not None:
         corpus = replace(corpus, root=arguments.data_root)
+    check_writable(run.hypotheses if arguments.output is None else Path(arguments.output).parent)
     sets = _load_sets(arguments, corpus)
     system = load_system(
         *map(Path, arguments.runs),
@@ -56,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
             batch_size=arguments.batch_size,
             paper_style=arguments.paper_style,
         )
-        path = run.hypotheses / hypotheses_name(system, data)
+        path = run.hypotheses / hypotheses_name(system, evaluation)
         if arguments.output is not None:
             path = Path(arguments.output)
         written = write_evaluation(evaluation, data, path, language=corpus.tgt)
@@ -141,7 +149,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
     add("--src", metavar="FILE", help="source sentences instead of a split, one a line")
     add("--ref", action="append", metavar="FILE", help="their translations; repeatable")
-    add("--checkpoint", default="best", metavar="best|last|averaged|FILE", help="(default: best)")
+    add("--checkpoint", default="best", metavar="NAME|FILE", help=CHECKPOINT_HELP)
     add_model_options(parser)
     add_precision_option(parser)
     add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")

@@ -3,6 +3,8 @@
 import argparse
 import math
 
+from mt.config import HIGHEST_LENGTH_PENALTY
+
 
 def count(text: str) -> int:
     """Read a whole number from 1 on."""
@@ -16,11 +18,13 @@ def count(text: str) -> int:
 
 
 def penalty(text: str) -> float:
-    """Read a number from 0 on."""
+    """Read a length penalty."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}: accepted is a number, 0 or more")
+    if not 0 <= value <= HIGHEST_LENGTH_PENALTY:
+        raise argparse.ArgumentTypeError(
+            f"{text}: accepted is a number from 0 to {HIGHEST_LENGTH_PENALTY}"
+        )
     return value

@@ -29,9 +29,10 @@ _BARE_BRACE = re.compile(r"(?<!\$)\{")
 def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
     """Return the command line with its keys checked and its values as Hydra's grammar wants them.
 
-    Keys are checked against the schema and the configuration groups. A path pattern such as
-    `{split}.{lang}` is quoted, since Hydra takes bare braces for a dictionary, and a new key of an
-    open table (`data.columns.en=…`) gets the `++` that Hydra asks for.
+    Keys are checked against the schema and the configuration groups. A value is quoted where it is
+    a path pattern such as `{split}.{lang}`, since Hydra takes bare braces for a dictionary, or
+    where the grammar has no place for it, as for `é`, `~` or `=`; and a new key of an open table
+    (`data.columns.en=…`) gets the `++` that Hydra asks for.
 
     Raises:
         ValueError: A key that does not exist; the message names the nearest that does.
@@ -45,15 +46,30 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
         if not is_override(argument):
             checked.append(argument)
         elif any(key.startswith(f"{table}.") for table in open_ended):
-            checked.append(f"++{key}={value}" if name == key else argument)
+            checked.append(_in_grammar(f"++{key}" if name == key else name, value))
         elif key in groups or key in open_ended or key.startswith(("hydra.", "hydra/")):
             checked.append(argument)
         elif key in options:
-            bare = _BARE_BRACE.search(value) and "'" not in value
-            checked.append(f"{name}='{value}'" if bare else argument)
+            checked.append(_in_grammar(name, value))
         else:
             raise ValueError(_unknown(key, [*options, *groups]))
     return checked
+
+
+def _in_grammar(name: str, value: str) -> str:
+    pattern = _BARE_BRACE.search(value) and "'" not in value
+    if not pattern and (not value or "${" in value or _is_readable(f"{name}={value}")):
+        return f"{name}={value}"
+    escaped = value.replace("'", r"\'")
+    return f"{name}='{escaped}'"
+
+
+def _is_readable(override: str) -> bool:
+    try:
+        OverridesParser.create().parse_overrides([override])
+    except OverrideParseException:
+        return False
+    return True
 
 
 def is_override(argument: str) -> bool:

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -175,6 +176,8 @@ def run_prompt(prompt: Prompt) -> None:
     """Read lines from the terminal, with editing, completion and history, until the user leaves."""
     import readline  # changes how input() reads
 
+    # In most locales a byte that is not UTF-8 would end the session; now it is a lone surrogate.
+    sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     history = _history_file()
     _open_history(history)
     readline.set_completer_delims(" ")

@@ -47,7 +47,7 @@ def render(number: int, translations: Sequence["Translation"], form: OutputForma
 
 
 def _text_line(translation: "Translation", form: OutputFormat) -> str:
-    text = one_line(translation.text)
+    text = translation.text
     if not form.scores and not form.alignments:
         return text
     columns = [text.replace("\t", " ")]
@@ -59,7 +59,7 @@ def _text_line(translation: "Translation", form: OutputFormat) -> str:
 
 
 def _moses_line(number: int, translation: "Translation", form: OutputFormat) -> str:
-    fields = [str(number), one_line(translation.text), f"{translation.score:.4f}"]
+    fields = [str(number), translation.text, f"{translation.score:.4f}"]
     if form.alignments:
         fields.append(_pharaoh(translation))
     return " ||| ".join(fields)
@@ -96,8 +96,3 @@ def _record(translation: "Translation", form: OutputFormat) -> dict[str, Any]:
 def _pharaoh(translation: "Translation") -> str:
     words = translation.words()
     return "" if words is None else pharaoh(words.links)
-
-
-def one_line(text: str) -> str:
-    """Replace whatever some reader takes for a line break by a space."""
-    return _LINE_BREAKS.sub(" ", text)

@@ -91,7 +91,7 @@ def _train_composed(composed: DictConfig, job: HydraConf) -> None:
             named = any(override.startswith("run=") for override in overrides)
             if job.mode is RunMode.MULTIRUN and not named:
                 config.run = "-".join(filter(None, [config.run, job.job.override_dirname]))
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         _fail(str(error), code=2)
     train_and_report(config)
 
@@ -177,16 +177,17 @@ def _going_on(config: Config) -> str:
 
 def _print_best(events: list[dict[str, Any]]) -> None:
     end = events[-1]
-    best = next(
-        e for e in reversed(events) if e["event"] == "valid" and e["step"] == end["best_step"]
-    )
     print(
         f"Done ({end['reason']}): {end['step']} updates in {end['seconds'] / 60:.1f} minutes, "
-        f"{end['tokens_per_s']:,.0f} target tokens/s\n"
-        f"Best on valid, update {best['step']}: BLEU {best['bleu']:.2f}, "
-        f"perplexity {best['ppl']:.2f}\n"
-        f"  {best['signature']}"
+        f"{end['tokens_per_s']:,.0f} target tokens/s"
     )
+    validations = [e for e in events if e["event"] == "valid" and e["step"] == end["best_step"]]
+    for best in validations[-1:]:  # none where a run was resumed without its metrics.jsonl
+        print(
+            f"Best on valid, update {best['step']}: BLEU {best['bleu']:.2f}, "
+            f"perplexity {best['ppl']:.2f}\n"
+            f"  {best['signature']}"
+        )
 
 
 def compose_config(composed: DictConfig) -> Config:

@@ -7,7 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mt.cli.command import add_model_options, add_precision_option, run_command, set_threads
+from mt.cli.command import (
+    CHECKPOINT_HELP,
+    add_model_options,
+    add_precision_option,
+    run_command,
+    set_threads,
+)
 from mt.cli.options import count
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
@@ -92,7 +98,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--scores", action="store_true", help="add the score, after a tab")
     add("--alignments", action="store_true", help="add word links, source-target, after a tab")
     add("--format", choices=("text", "json"), default="text", help="json: one object per line")
-    add("--checkpoint", default="best", metavar="best|last|averaged|FILE", help="(default: best)")
+    add("--checkpoint", default="best", metavar="NAME|FILE", help=CHECKPOINT_HELP)
     add_model_options(parser)
     add_precision_option(parser)
     arguments = parser.parse_args(argv)

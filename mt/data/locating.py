@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import logging
+import os
 import shutil
 import urllib.request
 from pathlib import Path
@@ -94,12 +95,12 @@ def _fill(config: DataConfig, option: str, pattern: str, *, split: str, lang: st
 
 def _find(config: DataConfig, name: CorpusFile) -> CorpusFile:
     if config.root is not None:
-        folder, origin = Path(config.root).expanduser(), f"data.root={config.root}"
+        folder, origin = Path(os.path.expanduser(config.root)), f"data.root={config.root}"
     elif config.home.startswith(_EMBEDDED):
         folder = embedded_dir(config.home.removeprefix(_EMBEDDED))
         origin = f"data.home={config.home} ({folder})"
     else:
-        folder = Path(config.home).expanduser()
+        folder = Path(os.path.expanduser(config.home))
         origin = f"data.home={config.home}" if config.home else f"the current folder ({Path.cwd()})"
     alternatives = _alternatives(name)
     for alternative in alternatives:

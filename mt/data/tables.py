@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,10 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
 
     Raises:
         FileNotFoundError: The dataset can be neither fetched nor found in the cache.
-        ValueError: It has no such subset or split, or a column is missing or is not text.
+        ValueError: It has no such subset or split, a column is missing or is not text, or the
+            dataset is a program.
     """
-    where = config.path if config.root is None else str(Path(config.root).expanduser())
+    where = config.path if config.root is None else os.path.expanduser(config.root)
     if config.root is not None and not Path(where).is_dir():
         raise FileNotFoundError(f"data.root={config.root} is not a folder")
     # Each failed request would be a line of its own before ours.
@@ -49,6 +51,11 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
         raise ValueError(
             f"{where}, data.subset={config.subset}, split {split!r}: {_reason(error)}; "
             "set data.subset, or data.splits.NAME to the name of the split there"
+        ) from None
+    except RuntimeError as error:  # a dataset that is a program, which `datasets` no longer runs
+        raise ValueError(
+            f"the dataset {where} cannot be read ({_reason(error)}): if it has files, take them "
+            "with data=parquet, jsonl, tsv or text"
         ) from None
     except (OSError, datasets.exceptions.DatasetsError) as error:
         raise FileNotFoundError(

@@ -114,23 +114,13 @@ class GeneralScore(nn.Module):
 def build_score(
     kind: ScoreKind, *, query_size: int, memory_size: int, attention_size: int
 ) -> AdditiveScore | DotScore | GeneralScore:
-    """Build the score function of this kind.
-
-    Raises:
-        ValueError: A dot product of two widths that differ.
-    """
+    """Build the score function of this kind; a dot product needs queries as wide as the memory."""
     if kind is ScoreKind.additive:
         return AdditiveScore(
             query_size=query_size, memory_size=memory_size, attention_size=attention_size
         )
     if kind is ScoreKind.general:
         return GeneralScore(query_size=query_size, memory_size=memory_size)
-    if query_size != memory_size:
-        raise ValueError(
-            f"model.score={kind.name} needs decoder states and encoder states of one width, but "
-            f"model.decoder_size is {query_size} and twice model.encoder_size is {memory_size}: "
-            "make them equal, or use model.score=general or model.score=additive"
-        )
     scale = 1 / math.sqrt(memory_size) if kind is ScoreKind.scaled_dot else 1.0
     return DotScore(scale=scale, squash=kind is ScoreKind.tanh_dot)
 

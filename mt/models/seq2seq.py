@@ -128,8 +128,7 @@ def build_model(config: ModelConfig, *, src_vocab_size: int, tgt_vocab_size: int
     """Build the model that a configuration describes.
 
     Raises:
-        ValueError: A score function that the widths do not fit, or one embedding for two
-            vocabularies.
+        ValueError: One embedding for two vocabularies.
     """
     if config.tying is Tying.all and src_vocab_size != tgt_vocab_size:
         raise ValueError(

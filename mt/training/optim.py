@@ -19,7 +19,6 @@ def build_optimizer(
     return kind(
         parameters,
         lr=config.lr,
-        betas=(0.9, config.beta2),
         weight_decay=config.weight_decay,
         fused=True,
     )
@@ -28,8 +27,8 @@ def build_optimizer(
 class Schedule:
     """The learning rate of every update: linear warm-up, then constant, falling or stepped.
 
-    Cosine falls from `lr` to `min_lr` over `total_steps` (Loshchilov & Hutter 2017, eq. 5);
-    inverse_sqrt falls with 1/√step (Vaswani et al. 2017, 5.3); plateau multiplies the rate by
+    Cosine falls from `lr` to `min_lr` over all updates after warm-up (Loshchilov & Hutter 2017, eq.
+    5); inverse_sqrt falls with 1/√step (Vaswani et al. 2017, 5.3); plateau multiplies the rate by
     `plateau_factor` after `plateau_patience` validations without progress.
     """
 

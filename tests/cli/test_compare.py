@@ -27,7 +27,10 @@ def test_the_folder_can_be_chosen_but_is_no_file(attention_run, baseline_run, ca
     file.write_text("", encoding="utf-8")
     runs = [str(attention_run), str(baseline_run)]
     assert main([*runs, "--output", str(file)]) == 1
-    assert "is a file: --output takes a folder" in capsys.readouterr().err
+    assert f"{file} is a file, not a folder: name another by --output" in capsys.readouterr().err
+    folder = tmp_path / "new" / "one"
+    assert main([*runs, "--output", str(folder), "--beam-size", "1"]) == 0
+    assert (folder / "report.md").is_file()
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,28 @@ def test_splits_are_written_into_the_run(attention_run, capsys):
     assert {f"test.{last}.last.txt", "test.reference.txt"} <= set(names)
 
 
+def test_other_options_do_not_overwrite_the_results_of_the_usual_ones(attention_run, capsys):
+    folder = attention_run / "hypotheses"
+    for options, suffix in (
+        ([], ""),
+        (["--beam-size", "2", "--length-penalty", "0.5"], ".beam-2.penalty-0.5"),
+        (["--precision", "bf16"], ".bf16"),
+    ):
+        assert main([str(attention_run), *options]) == 0
+        step = RunDirectory.open(attention_run).load_model().step
+        assert f"hypotheses: {folder}/test.{step}{suffix}.txt" in capsys.readouterr().out
+
+
+def test_where_nothing_can_be_written_nothing_is_translated(
+    attention_run, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setattr("mt.translator.search_ids", None)
+    assert main([str(attention_run), "--output", str(tmp_path / "new" / "out.txt")]) == 1
+    assert f"nothing can be written to {tmp_path}: name another" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_json_alone_is_on_stdout(attention_run, capsys):
     options = ["--beam-size", "1", "--length-penalty", "0.5", "--batch-size", "3"]
     with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:
@@ -125,8 +147,8 @@ def test_no_run_is_a_failure(capsys, tmp_path):
         (["run", "--output", "test.reference.txt"], "names with .reference are those of the ref"),
         (["run", "--beam-size", "0"], "0: accepted is a whole number from 1 on"),
         (["run", "--threads", "x"], "x: accepted is a whole number from 1 on"),
-        (["run", "--length-penalty", "-1"], "-1: accepted is a number, 0 or more"),
-        (["run", "--length-penalty", "x"], "x: accepted is a number, 0 or more"),
+        (["run", "--length-penalty", "-1"], "-1: accepted is a number from 0 to 10"),
+        (["run", "--length-penalty", "x"], "x: accepted is a number from 0 to 10"),
         (["run", "--device", "tpu"], "invalid choice: 'tpu'"),
     ],
 )

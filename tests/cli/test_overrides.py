@@ -32,6 +32,14 @@ def test_every_file_passes_the_checks(file: str) -> None:
         ("data.alignment={split}.links", "data.alignment='{split}.links'"),
         ("data.member={lang}.txt", "data.member='{lang}.txt'"),
         ("run=runs/${seed}", "run=runs/${seed}"),
+        ("run=runs/text-model=attention-seed=1", "run='runs/text-model=attention-seed=1'"),
+        ("run=runs/a (1)", "run='runs/a (1)'"),
+        ("run=it's", r"run='it\'s'"),
+        ("data.root=/home/josé/corpus", "data.root='/home/josé/corpus'"),
+        ("data.root=~/corpus", "data.root='~/corpus'"),
+        ("data.columns.en=größe", "++data.columns.en='größe'"),
+        ("seed=1,2", "seed=1,2"),
+        ("data.root=", "data.root="),
         ("data.columns={en: a}", "data.columns={en: a}"),
         ("data.columns.en=0", "++data.columns.en=0"),
         ("++data.columns.en=0", "++data.columns.en=0"),
@@ -43,6 +51,11 @@ def test_every_file_passes_the_checks(file: str) -> None:
 )
 def test_overrides_are_put_into_the_grammar_of_hydra(argument: str, handed_on: str) -> None:
     assert checked_overrides([argument], CONFIGS) == [handed_on]
+
+
+@pytest.mark.parametrize("run", ["runs/a-seed=1", "runs/a (1)", "it's", "josé", "~/x", "a b, c"])
+def test_a_run_may_have_any_name(run: str) -> None:
+    assert _compose([f"run={run}".replace(",", r"\,")]).run == run
 
 
 def test_what_is_not_swept_is_found() -> None:

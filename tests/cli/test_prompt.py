@@ -143,13 +143,17 @@ class _Terminal:
 
     def __init__(self, run: Path, state: Path) -> None:
         command = [sys.executable, "-m", "mt.cli.translate", str(run), "--threads=1"]
-        environment = os.environ | {"XDG_STATE_HOME": str(state), "TERM": "dumb"}
+        environment = os.environ | {
+            "XDG_STATE_HOME": str(state),
+            "TERM": "dumb",
+            "PYTHONIOENCODING": "utf-8:strict",  # as in a locale such as de_DE.UTF-8
+        }
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
             os.execve(command[0], command, environment)
 
     def write(self, text: str) -> None:
-        os.write(self.descriptor, text.encode())
+        os.write(self.descriptor, text.encode("utf-8", "surrogateescape"))
 
     def answers(self, seconds: float) -> bool:
         return bool(select.select([self.descriptor], [], [], seconds)[0])
@@ -175,9 +179,11 @@ def test_a_session_on_a_terminal(attention_run: Path, tmp_path: Path) -> None:
     if not terminal.answers(5):  # the signal came while readline was about to wait: once more
         terminal.write("\x03")
     terminal.expect(r"\(:quit or Ctrl-D leaves, :help lists the commands\)\r\n> $")
+    terminal.write("bado \udcff fena\n")  # a byte that is no UTF-8
+    assert "error" not in terminal.expect(r"\n> $")
     terminal.write(":al\t on\n")
     terminal.expect(r"align on\r\n> $")
     terminal.write("\x04")
     assert terminal.exit_code() == 0
-    history = (tmp_path / "mt" / "translate_history").read_text(encoding="utf-8")
-    assert history.split("\n")[:2] == [_SENTENCE, ":align on"]
+    history = (tmp_path / "mt" / "translate_history").read_bytes().split(b"\n")
+    assert history[:3] == [_SENTENCE.encode(), b"bado \xff fena", b":align on"]

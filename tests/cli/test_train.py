@@ -177,6 +177,18 @@ def test_a_machine_that_is_too_small_is_no_traceback(
     assert message in capsys.readouterr().err
 
 
+def test_a_configuration_of_somebody_else_is_no_traceback(tmp_path: Path) -> None:
+    program = (
+        "from mt import checkpoint\nfrom mt.cli.train import main\n"
+        "def refuse(path): raise PermissionError(13, 'Permission denied', path)\n"
+        "checkpoint.RunDirectory.open = refuse\n"
+        "main()"
+    )
+    arguments = [sys.executable, "-c", program, "run=run", "resume=true"]
+    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (2, "mt-train: [Errno 13] Permission denied: 'run'\n")
+
+
 def test_other_errors_of_torch_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")

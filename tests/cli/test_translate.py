@@ -197,8 +197,8 @@ def test_the_options_reach_the_search(run: Callable[..., Outcome], translator: T
     [
         (["--beam-size", "0"], "--beam-size: 0: accepted is a whole number from 1 on"),
         (["--n-best", "many"], "--n-best: many: accepted is a whole number from 1 on"),
-        (["--length-penalty", "-1"], "--length-penalty: -1: accepted is a number, 0 or more"),
-        (["--length-penalty", "nan"], "--length-penalty: nan: accepted is a number, 0 or more"),
+        (["--length-penalty", "-1"], "--length-penalty: -1: accepted is a number from 0 to 10"),
+        (["--length-penalty", "nan"], "--length-penalty: nan: accepted is a number from 0 to 10"),
         (["--n-best=5", "--beam-size=2"], "--n-best 5 needs --beam-size 5 or more, not 2"),
         (["--format", "xml"], "invalid choice: 'xml'"),
         (["--device", "tpu"], "invalid choice: 'tpu'"),

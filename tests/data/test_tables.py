@@ -118,6 +118,12 @@ def test_clone_that_is_not_there(tmp_path: Path) -> None:
         load_split(hub(root=str(tmp_path / "nowhere")), "train")
 
 
+def test_a_hub_dataset_that_is_a_program_is_refused(tmp_path: Path) -> None:
+    (tmp_path / f"{tmp_path.name}.py").write_text("import datasets\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"Dataset scripts .*: if it has files, .*data=parquet"):
+        load_split(hub(root=str(tmp_path)), "train")
+
+
 def test_hub_offline_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(FileNotFoundError) as error:

@@ -106,16 +106,6 @@ def test_scores_with_parameters_join_unequal_widths(kind: ScoreKind) -> None:
     assert float(scores[0, 1, 3]) == pytest.approx(expected, abs=1e-10)
 
 
-@pytest.mark.parametrize("kind", [ScoreKind.dot, ScoreKind.scaled_dot, ScoreKind.tanh_dot])
-def test_a_dot_product_of_unequal_widths_is_refused(kind: ScoreKind) -> None:
-    message = (
-        rf"model\.score={kind.name} needs .* of one width, but model\.decoder_size is 4 and twice "
-        r"model\.encoder_size is 6: make them equal, or use model\.score=general"
-    )
-    with pytest.raises(ValueError, match=message):
-        build_score(kind, query_size=4, memory_size=6, attention_size=7)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ScoreKind)
 def test_weights_are_a_softmax_over_real_positions_alone(kind: ScoreKind) -> None:

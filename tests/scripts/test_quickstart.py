@@ -63,12 +63,22 @@ def test_ctrl_c_ends_both(checkout: Path) -> None:
     assert _ended(checkout)
 
 
-def test_what_is_trained_is_kept_and_what_was_cut_off_goes_on(checkout: Path) -> None:
+@pytest.mark.parametrize(
+    ("checkpoint", "arguments"),
+    [
+        ("previous.pt", "run=runs/quickstart-baseline resume=true"),
+        # Killed between the first best.pt and the first last.pt: there is nothing to go on from.
+        ("best.pt", "experiment=quickstart model=baseline run=runs/quickstart-baseline"),
+    ],
+)
+def test_what_is_trained_is_kept_and_what_was_cut_off_goes_on(
+    checkout: Path, checkpoint: str, arguments: str
+) -> None:
     runs = checkout / "runs"
     (runs / "quickstart-attention").mkdir(parents=True)
     (runs / "quickstart-attention" / "metrics.jsonl").write_text('{"reason": "finished"}\n')
     (runs / "quickstart-baseline" / "checkpoints").mkdir(parents=True)
-    (runs / "quickstart-baseline" / "checkpoints" / "previous.pt").touch()
+    (runs / "quickstart-baseline" / "checkpoints" / checkpoint).touch()
     for name in ("mt-train", "mt-evaluate", "mt-compare", "mt-translate"):
         _write(checkout / ".venv" / "bin" / name, f'#!/bin/sh\necho "{name} $*" >> called\n')
     done = subprocess.run(
@@ -76,7 +86,7 @@ def test_what_is_trained_is_kept_and_what_was_cut_off_goes_on(checkout: Path) ->
     )
     assert done.returncode == 0, done.stderr
     called = (checkout / "called").read_text().splitlines()
-    assert called[0] == "mt-train run=runs/quickstart-baseline resume=true"
+    assert called[0] == f"mt-train {arguments}"
     assert [line.split()[0] for line in called[1:]] == [
         "mt-evaluate", "mt-evaluate", "mt-compare", "mt-translate",
     ]  # fmt: skip
