@@ -32,6 +32,13 @@ def test_a_sentence_is_encoded_as_if_alone(lengths: list[int], padding: int, lay
         torch.testing.assert_close(summary[b : b + 1], alone.summary)
 
 
+def test_dropout_falls_on_states_and_summary() -> None:
+    encoder = GRUEncoder(input_size=INPUT, size=SIZE, layers=1, dropout=0.5).double()
+    for part in encoder(torch.randn(4, 5, INPUT, dtype=torch.double), torch.tensor([5] * 4)):
+        share = float((part == 0).double().mean())
+        assert 0.2 < share < 0.8
+
+
 def test_states_at_padding_are_zero() -> None:
     states, _ = _encoder()(torch.randn(2, 5, INPUT, dtype=torch.double), torch.tensor([5, 2]))
     assert torch.all(states[1, 2:] == 0)

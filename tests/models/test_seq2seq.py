@@ -83,6 +83,27 @@ def test_the_gradient_of_a_batch_is_the_mean_over_tokens_of_its_sentences(
         torch.testing.assert_close(found, mean, rtol=1e-3, atol=1e-5)
 
 
+DROPOUTS = ("embedding_dropout", "state_dropout", "output_dropout", "word_dropout")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dropout", [None, *DROPOUTS])
+@pytest.mark.parametrize("options", KINDS)
+def test_each_dropout_changes_the_features_in_training_alone(
+    options: dict[str, object], dropout: str | None
+) -> None:
+    rates = dict.fromkeys(DROPOUTS, 0.0) | ({} if dropout is None else {dropout: 0.5})
+    model, batch = _model(**options, **rates), collate(_pairs(3))
+
+    def features() -> Tensor:
+        found: Tensor = model(batch.src, batch.src_lengths, batch.tgt_in).features
+        return found
+
+    assert torch.equal(features(), features())
+    model.train()
+    assert torch.equal(features(), features()) == (dropout is None)
+
+
 @given(st.integers(0, 5), st.sampled_from(KINDS))
 @torch.no_grad()
 def test_more_padding_changes_no_prediction(padding: int, options: dict[str, object]) -> None:

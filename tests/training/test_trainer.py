@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import signal
+import unittest.mock
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mt.config import Config, TrainerConfig
 from mt.models.loss import SequenceLoss
 from mt.training import trainer as trainer_module
 from mt.training.keeper import CheckpointKeeper
-from mt.training.progress import DivergenceError
+from mt.training.progress import DivergenceError, Progress
 from mt.training.run import train
 from mt.training.trainer import Trainer
 from mt.training.world import World
@@ -222,21 +223,31 @@ def test_existing_run_is_not_overwritten(config: Config) -> None:
         train(config)
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt_finishes_the_update_and_saves(
-    config: Config, monkeypatch: pytest.MonkeyPatch, signal_number: signal.Signals
+@pytest.mark.parametrize(
+    ("signal_number", "interrupted_at"), [(signal.SIGINT, 5), (signal.SIGTERM, 7)]
+)
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    signal_number: signal.Signals,
+    interrupted_at: int,  # the update after 7 is validated
 ) -> None:
     update = Trainer._update
 
     def interrupted(self: Trainer, *args: Any) -> None:
-        if self.progress.step == 5:
+        if self.progress.step == interrupted_at:
             os.kill(os.getpid(), signal_number)
         update(self, *args)
 
-    monkeypatch.setattr(Trainer, "_update", interrupted)
-    outcome = train(config)
-    assert (outcome.reason, outcome.step) == ("interrupted", 6)
-    assert last(config)["step"] == 6
+    broken = change(config, Path(config.run + "-broken"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_update", interrupted)
+        outcome = train(broken)
+    assert (outcome.reason, outcome.step) == ("interrupted", interrupted_at + 1)
+    assert last(broken)["step"] == interrupted_at + 1
+    train(dataclasses.replace(broken, resume=True))
+    train(config)
+    assert_same(last(config), last(broken))
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_best(
@@ -290,15 +301,41 @@ def test_best_checkpoint_is_the_best_by_the_metric(config: Config, metric: Metri
     assert RunDirectory(config.run).load_model("best").step == outcome.best_step
 
 
-@pytest.mark.parametrize("keep_by", list(Keep))
-def test_keep_and_average(config: Config, keep_by: Keep) -> None:
-    config = change(config, keep=2, keep_by=keep_by, average=True, metric=Metric.loss)
+@pytest.mark.parametrize(
+    ("keep_by", "metric", "expected"),
+    [
+        (Keep.last, Metric.bleu, [4, 5]),
+        (Keep.last, Metric.loss, [4, 5]),
+        (Keep.best, Metric.bleu, [1, 4]),
+        (Keep.best, Metric.loss, [2, 3]),
+    ],
+)
+def test_what_is_kept(tmp_path: Path, keep_by: Keep, metric: Metric, expected: list[int]) -> None:
+    run = RunDirectory(tmp_path)
+    run.checkpoints.mkdir()
+    keeper = CheckpointKeeper(run, TrainerConfig(keep=2, keep_by=keep_by, metric=metric))
+    for step, value in enumerate([9.0, 1.0, 2.0, 8.0, 5.0], 1):
+        keeper.save_judged({}, step=step, value=value, best=False)
+    kept = [int(path.stem.split("-")[1]) for path in run.checkpoints.glob("step-*.pt")]
+    assert sorted(kept) == expected
+
+
+def test_equal_values_are_told_apart_by_the_loss(config: Config) -> None:
+    progress = Progress(best_value=1.5, best_loss=2.0)
+    for metric, better, worse in ((Metric.bleu, 1.6, 1.4), (Metric.loss, 1.4, 1.6)):
+        trainer = unittest.mock.Mock(config=change(config, metric=metric), progress=progress)
+        cases = {(better, 9.0): True, (worse, 0.0): False, (1.5, 1.9): True, (1.5, 2.0): False}
+        for (value, loss), expected in cases.items():
+            assert Trainer._is_better(trainer, value, loss) is expected
+    assert Trainer._is_better(unittest.mock.Mock(progress=Progress()), 0.0, 9.0)
+
+
+def test_keep_and_average(config: Config) -> None:
+    config = change(config, keep=2, average=True)
     train(config)
     run = RunDirectory(config.run)
-    values = {e["step"]: e["loss"] for e in run.read_metrics() if e["event"] == "valid"}
-    expected = sorted(values)[-2:] if keep_by is Keep.last else sorted(values, key=values.get)[:2]
     kept = sorted(run.checkpoints.glob("step-*.pt"))
-    assert [int(path.stem.split("-")[1]) for path in kept] == sorted(expected)
+    assert [path.stem for path in kept] == ["step-0000008", "step-0000012"]
     models = [load_checkpoint(path)["model"] for path in kept]
     averaged = load_checkpoint(run.checkpoints / "averaged.pt")["model"]
     for name, tensor in averaged.items():
