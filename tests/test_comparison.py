@@ -1,5 +1,6 @@
 """A comparison shows two systems on the same sentences: table, report and figures."""
 
+import unittest.mock
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ from mt import metrics
 from mt.checkpoint import RunDirectory
 from mt.comparison import compare, run_names
 from mt.comparison_report import duration, plain_table, write_report
+from mt.decoding import search_ids
 from mt.evaluation_set import EvaluationSet
 from mt.sentence_views import (
     BUCKETS,
@@ -122,6 +124,21 @@ class TestComparison:
         assert "paired bootstrap" in lines[-2]
         assert lines[-1].startswith("BLEU|nrefs:1|bs:1000|seed:12345|")
 
+    def test_the_verdict_names_the_difference_and_whether_it_counts(self, comparison):
+        [first, second], split = comparison.systems, comparison.splits[0]
+        for second_score, verdict in (
+            (metrics.SystemScore(40.5, 1.25, 0.001), "-9.50 BLEU, p = 0.001 (significant"),
+            (metrics.SystemScore(51.25, 1.25, 0.3), "+1.25 BLEU, p = 0.300 (not significant"),
+            (metrics.SystemScore(50.0, 1.25, 0.05), "+0.00 BLEU, p = 0.050 (not significant"),
+        ):
+            scores = [metrics.SystemScore(50.0, 0.75, None), second_score]
+            changed = replace(split, paired=metrics.PairedScores("signature", scores))
+            text = plain_table(comparison, changed)
+            line = f"{second.name} against {first.name}: {verdict} at 0.05, paired bootstrap)"
+            assert line in text.splitlines()
+            rows = [line.split()[1:4] for line in text.splitlines()[3:5]]
+            assert rows == [["50.00", "±", "0.75"], [f"{second_score.value:.2f}", "±", "1.25"]]
+
     def test_the_report_shows_its_figures(self, comparison, tmp_path):
         path = write_report(comparison, tmp_path / "deep" / "report")
         text = path.read_text("utf-8")
@@ -183,6 +200,39 @@ def test_another_corpus_of_the_same_pair_is_warned_about(attention_run, tmp_path
     score = comparison.splits[0].paired.systems[1]
     assert score.p_value == 1.0
     assert comparison.splits[0].examples == []
+
+
+def test_the_options_of_the_search_reach_every_system(attention_run, baseline_run):
+    options = {"beam_size": 2, "length_penalty": 0.5, "batch_size": 3}
+    with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:
+        comparison = compare([attention_run, baseline_run], device="cpu", **options)
+    for call in spy.call_args_list:
+        assert {name: getattr(call.args[2], name) for name in options} == options
+    assert len(spy.call_args_list) == 2
+    assert [e.beam_size for e in comparison.splits[0].evaluations] == [2, 2]
+
+
+def test_another_data_root_is_used(attention_run, baseline_run, tmp_path):
+    for side in ("xx", "yy"):
+        text = (attention_run / "corpus" / f"test.{side}").read_text("utf-8")
+        (tmp_path / f"test.{side}").write_text("".join(text.splitlines(True)[:5]), encoding="utf-8")
+    runs = [attention_run, baseline_run]
+    comparison = compare(runs, device="cpu", beam_size=1, data_root=str(tmp_path))
+    assert len(comparison.splits[0].data.sources) == 5
+
+
+def test_the_target_language_chooses_the_tokenizer_of_bleu(attention_run, baseline_run, tmp_path):
+    runs = [
+        edited_run(run, tmp_path / name, tgt="zh")
+        for run, name in ((attention_run, "a"), (baseline_run, "b"))
+    ]
+    for name in ("train", "valid", "test"):
+        path = attention_run / "corpus" / f"{name}.zh"
+        path.unlink(missing_ok=True)
+        path.symlink_to(f"{name}.yy")
+    [split] = compare(runs, device="cpu", beam_size=1).splits
+    assert "|tok:zh|" in split.paired.signature
+    assert "|tok:zh|" in split.evaluations[0].bleu.signature
 
 
 def test_an_unknown_split_is_named(attention_run, baseline_run):

@@ -2,7 +2,9 @@
 
 import copy
 import random
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -167,13 +169,24 @@ def restored_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("restored_threads")
-def test_threads_search_batches_side_by_side_and_change_nothing(model: Seq2Seq) -> None:
+def test_threads_search_batches_side_by_side_and_change_nothing(
+    model: Seq2Seq, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sources = [[4 + (row * 7 + place) % 11 for place in range(1 + row % 5)] for row in range(24)]
     search, found = SearchConfig(beam_size=2, batch_size=4), []
+    step, workers = model.step, set()
+
+    def watched(*arguments: Any) -> Any:
+        workers.add(threading.get_ident())
+        return step(*arguments)
+
+    monkeypatch.setattr(model, "step", watched)
     for n_threads in (1, 2):
+        workers.clear()
         torch.set_num_threads(n_threads)
         answers = search_ids([model], sources, search)
         assert torch.get_num_threads() == n_threads
+        assert (workers == {threading.get_ident()}) == (n_threads == 1)
         found.append([(h.tokens, h.log_prob) for [h] in answers])
     assert found[0] == found[1]
 

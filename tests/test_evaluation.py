@@ -31,6 +31,8 @@ from mt.evaluation_set import (
     load_evaluation_set,
     read_evaluation_set,
 )
+from mt.faults import count_faults
+from mt.translator import Translator
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +115,22 @@ def test_the_results_are_written_as_json(evaluation, test_set, tmp_path):
     }
     assert plain["perplexity"] == pytest.approx(math.exp(plain["loss"]))
     assert plain["sacrebleu"] == written.command
+
+
+def test_the_faults_are_those_of_the_hypotheses_and_of_the_references(system, test_set):
+    references = [["bado bado bado"], *test_set.references[1:]]
+    data = replace(test_set, references=references)
+    evaluation = evaluate(system, data)
+    assert evaluation.faults == count_faults(evaluation.hypotheses, data.sources, references)
+    own = count_faults([group[0] for group in references], data.sources, references)
+    assert evaluation.reference_faults == own
+    assert own.repeated == 5 != evaluation.faults.repeated
+    assert evaluation.unfinished == 0
+    short = replace(system.config.search, max_length_ratio=0.01, max_length_offset=1)
+    translator = Translator(
+        system.translator.models, system.translator.tokenizers, search=short, device="cpu"
+    )
+    assert evaluate(replace(system, translator=translator), data).unfinished == 100
 
 
 def test_blank_lines_keep_their_place(system, test_set):

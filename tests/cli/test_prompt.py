@@ -7,6 +7,7 @@ import re
 import select
 import sys
 import time
+import unittest.mock
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tiny_run import tiny_corpus
 from mt.cli.filter import SearchOptions
 from mt.cli.prompt import Prompt
 from mt.cli.render import OutputFormat
+from mt.decoding import search_ids
 from mt.translator import Translator
 
 _SENTENCE = tiny_corpus()["train"][0][0]
@@ -43,6 +45,15 @@ def test_a_sentence_is_translated(prompt: Prompt, say: Say) -> None:
     assert say(_SENTENCE) == prompt.translator.translate([_SENTENCE])[0].text + "\n"
     assert say("   ") == ""
     assert say(":)") != ""  # no command: a colon and no letter
+
+
+def test_the_beam_reaches_the_search(say: Say) -> None:
+    say(":beam 7")
+    say(":nbest 3")
+    with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:
+        say(_SENTENCE)
+    assert spy.call_args.args[2].beam_size == 7
+    assert spy.call_args.kwargs["n_best"] == 3
 
 
 def test_n_best_and_beam(prompt: Prompt, say: Say) -> None:
@@ -128,9 +139,14 @@ def test_an_error_while_translating_does_not_end_it(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
     with monkeypatch.context() as patch:
         patch.setattr("mt.translator.search_ids", stop)
         assert "stopped" in say(_SENTENCE)
+        patch.setattr("mt.translator.search_ids", fail)
+        assert say(_SENTENCE) == "error: out of memory\n"
     assert "stopped" not in say(_SENTENCE)
 
 

@@ -175,21 +175,28 @@ def test_json_has_one_object_per_line(run: Callable[..., Outcome]) -> None:
     assert [set(one) for one in several["n_best"]] == [keys - {"source", "source_tokens"}] * 3
 
 
-def test_the_options_reach_the_search(run: Callable[..., Outcome], translator: Translator) -> None:
+def test_the_options_reach_the_search(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    options = ["--beam-size=2", "--length-penalty=0.3", "--batch-size=3", "--threads=7"]
+    with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:
+        assert len(run(*options, "--n-best=2", stdin=b"bado\nfena\n").lines) == 4
+    search = spy.call_args.args[2]
+    assert (search.beam_size, search.length_penalty, search.batch_size) == (2, 0.3, 3)
+    assert threads[0] == 7
+
+
+def test_several_runs_translate_together(
+    run: Callable[..., Outcome], attention_run: Path, baseline_run: Path
+) -> None:
     text = "\n".join(_SENTENCES).encode()
-    scores = [
-        float(line.split("\t")[1])
-        for line in run(
-            "--scores",
-            "--beam-size=2",
-            "--length-penalty=0.3",
-            "--batch-size=3",
-            "--threads=1",
-            stdin=text,
-        ).lines
-    ]
-    expected = translator.translate(_SENTENCES, beam_size=2, length_penalty=0.3)
-    assert scores == pytest.approx([translation.score for translation in expected], abs=1e-3)
+    lines = run(str(baseline_run), "--scores", stdin=text).lines
+    together = Translator.from_run(attention_run, baseline_run, device="cpu")
+    expected = [f"{one.text}\t{one.score:.4f}" for one in together.translate(_SENTENCES)]
+    assert lines == expected
+    assert lines != run("--scores", stdin=text).lines
 
 
 @pytest.mark.parametrize(
@@ -253,11 +260,15 @@ def test_alignments_of_a_model_without_attention_are_refused(
     assert json.loads(run("--format=json", stdin=b"\n", path=baseline_run).out)["links"] is None
 
 
+@pytest.mark.parametrize(
+    "message",
+    ["DefaultCPUAllocator: can't allocate memory", "CUDA out of memory. Tried to allocate 2 GiB"],
+)
 def test_out_of_memory_says_what_to_change(
-    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, message: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        raise RuntimeError(message)
 
     monkeypatch.setattr("mt.translator.search_ids", fail)
     outcome = run(stdin=b"bado\n")

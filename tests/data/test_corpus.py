@@ -73,6 +73,7 @@ def test_cache_while_the_content_is_the_same(
     assert again._fingerprint == first._fingerprint
     cached = [file["filename"] for file in again.cache_files]
     assert cached == [file["filename"] for file in first.cache_files] != []
+    assert len(read) == 3  # the first time for its first row and for all; then the first row alone
     write("train.de", "c\n")  # same length, perhaps the same time stamp
     changed = load_split(config(tmp_path), "train")
     assert [first[0]["tgt"], again[0]["tgt"], changed[0]["tgt"]] == ["b", "b", "c"]
