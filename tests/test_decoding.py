@@ -64,7 +64,7 @@ def test_found_log_probabilities_are_the_teacher_forced_ones(
     found = search_ids([model], sources, search, n_best=beam_size)
     for source, hypotheses in zip(sources, found, strict=True):
         scored = score_ids(model, [Pair(source, best.tokens) for best in hypotheses])
-        assert [best.log_prob for best in hypotheses] == pytest.approx(scored, abs=1e-4)
+        assert [best.log_prob for best in hypotheses] == pytest.approx(scored, abs=1e-5)
         for best in hypotheses:
             divisor = ((5 + len(best.tokens) + 1) / 6) ** 0.7
             assert best.score == pytest.approx(best.log_prob / divisor)
@@ -127,7 +127,7 @@ def test_scores_stand_in_the_order_of_the_pairs(model: Seq2Seq) -> None:
     pairs = [Pair(*sides) for sides in zip(_sources(10), _sources(10, seed=1), strict=True)]
     scores = score_ids(model, pairs, batch_size=3)
     assert len(set(scores)) == 10
-    assert scores == pytest.approx([score_ids(model, [pair])[0] for pair in pairs], abs=1e-4)
+    assert scores == pytest.approx([score_ids(model, [pair])[0] for pair in pairs], abs=1e-9)
 
 
 def test_a_score_is_the_sum_over_the_target_and_its_end(model: Seq2Seq) -> None:
@@ -139,7 +139,7 @@ def test_a_score_is_the_sum_over_the_target_and_its_end(model: Seq2Seq) -> None:
         for read, wanted in ((BOS_ID, 8), (8, 9), (9, EOS_ID)):
             log_probs, _, state = model.step(torch.tensor([read]), state)
             total += float(log_probs[0, wanted])
-    assert score_ids(model, [pair])[0] == pytest.approx(total, abs=1e-4)
+    assert score_ids(model, [pair])[0] == pytest.approx(total, abs=1e-9)
 
 
 def test_an_empty_target_can_be_scored(model: Seq2Seq) -> None:
@@ -148,7 +148,7 @@ def test_an_empty_target_can_be_scored(model: Seq2Seq) -> None:
     with torch.no_grad():
         state = model.start(torch.tensor([[5, EOS_ID]]), torch.tensor([2]))
         log_probs = model.step(torch.tensor([BOS_ID]), state).log_probs
-    assert score == pytest.approx(float(log_probs[0, EOS_ID]), abs=1e-4)
+    assert score == pytest.approx(float(log_probs[0, EOS_ID]), abs=1e-9)
 
 
 def test_nothing_gives_nothing(model: Seq2Seq) -> None:

@@ -65,13 +65,11 @@ def test_that_of_a_sentence_is_the_sum_over_its_tokens(lengths: list[int]) -> No
     torch.testing.assert_close(sentence_nll(features, layer, targets), torch.stack(alone))
 
 
-@pytest.mark.filterwarnings("ignore:Input #.* is not a double precision:UserWarning")
 def test_gradients_equal_difference_quotients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In fp32, which the loss computes in, so with a wide step; the loss is smooth."""
     monkeypatch.setattr(loss_module, "CHUNK", 2)
-    layer = nn.Linear(WIDTH, VOCAB)
+    layer = nn.Linear(WIDTH, VOCAB).double()
     targets = _targets([3, 2])
-    features = torch.randn(2, 3, WIDTH, requires_grad=True)
+    features = torch.randn(2, 3, WIDTH, requires_grad=True, dtype=torch.double)
 
     def loss(features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         changed = nn.Linear(WIDTH, VOCAB)
@@ -80,7 +78,7 @@ def test_gradients_equal_difference_quotients(monkeypatch: pytest.MonkeyPatch) -
         return sequence_loss(features, changed, targets, label_smoothing=0.1).loss
 
     inputs = [features, layer.weight, layer.bias]
-    assert torch.autograd.gradcheck(loss, inputs, eps=1e-2, atol=1e-3, rtol=1e-2)
+    assert torch.autograd.gradcheck(loss, inputs)
 
 
 def test_a_weight_shared_with_the_embedding_gets_both_gradients() -> None:
@@ -148,10 +146,13 @@ def test_bf16_gradients_stay_close_to_fp32() -> None:
     layer = nn.Linear(WIDTH, VOCAB)
     targets = _targets([40, 30])
     features = torch.randn(2, 40, WIDTH, requires_grad=True)
-    gradients = []
+    gradients, losses = [], []
     for enabled in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             loss = sequence_loss(features, layer, targets, label_smoothing=0.1).loss
         assert loss.dtype is torch.float32
+        losses.append(float(loss.detach()))
         gradients.append(torch.autograd.grad(loss, [features, layer.weight, layer.bias]))
-    torch.testing.assert_close(*gradients, rtol=0.05, atol=2e-3)
+    assert losses[1] == pytest.approx(losses[0], rel=5e-3)
+    for plain, mine in zip(*gradients, strict=True):
+        assert (mine - plain).norm() < 0.02 * plain.norm()

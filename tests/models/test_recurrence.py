@@ -98,17 +98,17 @@ def test_autocast_changes_the_precision_of_products_alone(bias: bool) -> None:
 
 
 def test_autocast_stays_near_the_plain_path() -> None:
-    """bf16 keeps 8 bits: states and gradients differ by no more than its rounding."""
+    """bf16 keeps 8 bits: states and gradients are off by little of their own size."""
     recurrence = nn.GRU(INPUT, WIDTH, bidirectional=True)
     inputs, hidden = torch.randn(4, 3, INPUT), torch.zeros(2, 3, WIDTH)
     with torch.autocast("cpu", torch.bfloat16):
         ours = run_gru(recurrence, inputs, hidden).states
     assert ours.dtype == torch.float32
     theirs, _ = recurrence(inputs, hidden)
-    torch.testing.assert_close(ours, theirs, atol=0.02, rtol=0.0)
+    assert (ours - theirs).norm() < 0.01 * theirs.norm()
     for mine, plain in zip(
         torch.autograd.grad(ours.pow(2).sum(), [*recurrence.parameters()]),
         torch.autograd.grad(theirs.pow(2).sum(), [*recurrence.parameters()]),
         strict=True,
     ):
-        torch.testing.assert_close(mine, plain, atol=0.1, rtol=0.05)
+        assert (mine - plain).norm() < 0.03 * plain.norm()

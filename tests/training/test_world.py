@@ -67,7 +67,7 @@ def test_three_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert time.monotonic() < deadline, "a process waits for a word that no other says"
 
 
-def test_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alone() -> None:
     with World.join() as world:
         assert (world.rank, world.size, world.is_writer) == (0, 1, True)
         assert world.sum(1, 2.5) == [1, 2.5]
