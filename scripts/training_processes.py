@@ -12,6 +12,7 @@ from torch.multiprocessing.spawn import start_processes
 
 from mt.data.batching import Batch
 from mt.device import keep_freed_memory
+from mt.training.launch import world_environment
 from mt.training.world import World
 
 
@@ -36,24 +37,15 @@ class TrainingProcesses:
         self._store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         pipes = [torch.multiprocessing.Pipe() for _ in range(size)]
         self._pipes = [near for near, _ in pipes]
-        environment = {
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(self._store.port),
-            "TORCHELASTIC_USE_AGENT_STORE": "True", "WORLD_SIZE": str(size),
-            "LOCAL_WORLD_SIZE": str(size), "OMP_NUM_THREADS": "1",
-            "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # as mt-train starts them
-        }  # fmt: skip
-        before = dict(os.environ)
-        os.environ.update(environment)
-        self._context = start_processes(
-            _work,
-            args=([far for _, far in pipes], make_update, arguments, updates),
-            nprocs=size,
-            join=False,
-            daemon=True,  # an error elsewhere must not leave them waiting for a word
-            start_method="spawn",
-        )
-        os.environ.clear()
-        os.environ.update(before)
+        with world_environment(self._store, size, threads=1):
+            self._context = start_processes(
+                _work,
+                args=([far for _, far in pipes], make_update, arguments, updates),
+                nprocs=size,
+                join=False,
+                daemon=True,  # an error elsewhere must not leave them waiting for a word
+                start_method="spawn",
+            )
 
     def run(self) -> float:
         """Do all updates once; return real target tokens a second."""

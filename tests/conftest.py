@@ -30,7 +30,7 @@ os.environ["HF_DATASETS_CACHE"] = f"{_caches.name}/datasets"
 for _name in ("SACREBLEU_SEED", "MASTER_ADDR", "WORLD_SIZE", "RANK", "LOCAL_RANK"):
     os.environ.pop(_name, None)
 
-from tiny_run import make_tiny_run  # noqa: E402
+from tiny_run import make_tiny_run, write_tiny_corpus  # noqa: E402
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them the
 # commands that they start and send it to.
@@ -69,6 +69,12 @@ def _log_level() -> Iterator[None]:
     level = logger.level
     yield
     logger.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the tiny corpus."""
+    return write_tiny_corpus(tmp_path_factory.mktemp("corpora") / "tiny")
 
 
 @pytest.fixture(scope="session")

@@ -75,16 +75,7 @@ def launch(work: Callable[[Config], None], config: Config, n_processes: int) -> 
     """
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     threads = config.trainer.threads or max(1, available_cores() // n_processes)
-    shared = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(store.port),
-        "TORCHELASTIC_USE_AGENT_STORE": "True",  # the store is here, not in the process of rank 0
-        "WORLD_SIZE": str(n_processes),
-        "LOCAL_WORLD_SIZE": str(n_processes),
-        "OMP_NUM_THREADS": str(threads),
-        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _HUGE_PAGES),
-    }
-    with _interrupt_blocked(), _environment(shared):
+    with _interrupt_blocked(), world_environment(store, n_processes, threads=threads):
         context = start_processes(  # type: ignore[no-untyped-call]
             _work, args=(work, config), nprocs=n_processes, join=False, start_method="spawn"
         )
@@ -136,10 +127,20 @@ def _interrupt_blocked() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for processes started meanwhile."""
+def world_environment(store: TCPStore, n_processes: int, *, threads: int) -> Iterator[None]:
+    """Set what processes started meanwhile need to find each other, but for their ranks."""
     before = dict(os.environ)
-    os.environ.update(variables)
+    os.environ.update(
+        {
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(store.port),
+            "TORCHELASTIC_USE_AGENT_STORE": "True",  # it is here, not in the process of rank 0
+            "WORLD_SIZE": str(n_processes),
+            "LOCAL_WORLD_SIZE": str(n_processes),
+            "OMP_NUM_THREADS": str(threads),
+            "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", _HUGE_PAGES),
+        }
+    )
     try:
         yield
     finally:

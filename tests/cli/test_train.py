@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import write_tiny_corpus
+from waiting import wait_for
 
 from mt.checkpoint import RunDirectory, load_checkpoint
 from mt.cli.train import train_and_report
@@ -21,11 +21,6 @@ TINY = [
     "trainer.batch_tokens=200", "trainer.max_steps=12", "trainer.validate_every=4",
     "trainer.threads=1", "trainer.ema_decay=0.9",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_corpus(tmp_path_factory.mktemp("corpora") / "tiny")
 
 
 def command(*overrides: str) -> list[str]:
@@ -52,7 +47,11 @@ def test_training_ends_with_the_score_and_the_next_commands(corpus: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     for word in ("device", "threads", "600 training pairs", "parameters", "run         a run"):
         assert word in done.stderr
-    assert "BLEU" in done.stdout and "version:" in done.stdout
+    events = RunDirectory.open(tmp_path / "a run").read_metrics()
+    best = max((e for e in events if e["event"] == "valid"), key=lambda e: (e["bleu"], -e["loss"]))
+    said = (best["step"], f"{best['bleu']:.2f}", f"{best['ppl']:.2f}")
+    assert "Best on valid, update {}: BLEU {}, perplexity {}".format(*said) in done.stdout
+    assert best["signature"] in done.stdout
     assert "mt-evaluate 'a run'" in done.stdout and "mt-translate 'a run'" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a run"]  # Hydra leaves nothing
     again = mt_train(tmp_path, *tiny(corpus, "a run"))
@@ -69,14 +68,13 @@ def test_killed_at_any_moment_and_resumed_equals_uninterrupted(
     process = subprocess.Popen(
         command(*broken), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    saved = tmp_path / "broken" / "checkpoints" / "last.pt"
-    deadline = time.monotonic() + 60
-    while not saved.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    saved = tmp_path / "broken" / "checkpoints"
+    wait_for(saved / "last.pt")
     time.sleep(0.15)  # an arbitrary update later
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert load_checkpoint(saved)["step"] < 80
+    newest = next(path for path in (saved / "last.pt", saved / "previous.pt") if path.exists())
+    assert load_checkpoint(newest)["step"] < 80
 
     resumed = mt_train(tmp_path, "run=broken", "resume=true")
     assert resumed.returncode == 0, resumed.stderr
@@ -108,9 +106,7 @@ def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> 
         command(*tiny(corpus, "run"), "trainer.max_steps=100000", "trainer.max_epochs=100000"),
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "run/checkpoints/last.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(tmp_path / "run" / "checkpoints" / "last.pt")
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr

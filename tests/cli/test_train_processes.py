@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import write_tiny_corpus
+from waiting import wait_for
 
 from mt.checkpoint import RunDirectory, load_checkpoint
 
@@ -24,17 +24,21 @@ OPTIONS = [
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_corpus(tmp_path_factory.mktemp("corpora") / "tiny")
-
-
-@pytest.fixture(scope="module")
 def alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """Return the run of one process that the others must equal."""
     directory = tmp_path_factory.mktemp("alone")
     done = finish(start(directory, *overrides(corpus), "trainer.processes=1"))
     assert done.returncode == 0, done.stderr
     assert "processes" not in done.stderr
+    return RunDirectory.open(directory / "run")
+
+
+@pytest.fixture(scope="module")
+def together(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """Return the same run of two processes."""
+    directory = tmp_path_factory.mktemp("together")
+    done = finish(start(directory, *overrides(corpus), "trainer.processes=2"))
+    assert done.returncode == 0, done.stderr
     return RunDirectory.open(directory / "run")
 
 
@@ -54,13 +58,6 @@ def start(directory: Path, *arguments: str, under: list[str] | None = None) -> s
 def finish(process: subprocess.Popen) -> subprocess.CompletedProcess[str]:
     stdout, stderr = process.communicate(timeout=120)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 90
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert path.exists()
 
 
 def children(pid: int) -> list[int]:
@@ -92,9 +89,9 @@ def assert_same_run(run: Path, expected: RunDirectory) -> None:
 
 
 def test_a_killed_process_ends_the_job_and_the_run_resumes_exactly(
-    corpus: Path, alone: RunDirectory, tmp_path: Path
+    corpus: Path, alone: RunDirectory, together: RunDirectory, tmp_path: Path
 ) -> None:
-    process = start(tmp_path, *overrides(corpus), "trainer.processes=2", "trainer.max_steps=16")
+    process = start(tmp_path, *overrides(corpus), "trainer.processes=2")
     wait_for(tmp_path / "run" / "checkpoints" / "last.pt")
     workers = children(process.pid)
     assert len(workers) == 2
@@ -111,7 +108,12 @@ def test_a_killed_process_ends_the_job_and_the_run_resumes_exactly(
     assert "processes: 2, threads: 1 each" in resumed.stderr
     assert "Warning" not in resumed.stderr
     assert resumed.stdout.count("Done (finished)") == resumed.stderr.count("device ") == 1
-    assert_same_run(tmp_path / "run", alone)
+    mine, theirs = (
+        load_checkpoint(r / "checkpoints/last.pt")["model"]
+        for r in (tmp_path / "run", together.path)
+    )
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+    assert_same_run(together.path, alone)
 
 
 def test_interrupt_stops_all_and_another_number_of_processes_goes_on(

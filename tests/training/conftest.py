@@ -4,15 +4,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from tiny_run import tiny_config, write_tiny_corpus
+from tiny_run import tiny_config
 
 from mt.config import Config
-
-
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the tiny corpus."""
-    return write_tiny_corpus(tmp_path_factory.mktemp("corpora") / "tiny")
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from tiny_run import tiny_config
 
 from mt.checkpoint import RunDirectory, load_checkpoint
 from mt.choices import Keep, Metric, Precision
-from mt.config import Config, TrainerConfig
+from mt.config import Config, SearchConfig, TrainerConfig
+from mt.decoding import search_ids
 from mt.models.loss import SequenceLoss
 from mt.training import trainer as trainer_module
 from mt.training.keeper import CheckpointKeeper
@@ -196,6 +197,18 @@ def test_one_training_at_a_time_in_a_run(config: Config) -> None:
     with RunDirectory.open(config.run).held(), pytest.raises(ValueError, match=message):
         train(dataclasses.replace(config, resume=True))
     assert train(dataclasses.replace(config, resume=True)).step == 12
+
+
+def test_validation_has_a_beam_of_its_own(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    beams = []
+
+    def watch(models: Any, sources: Any, search: SearchConfig, **options: Any) -> Any:
+        beams.append(search.beam_size)
+        return search_ids(models, sources, search, **options)
+
+    monkeypatch.setattr("mt.training.validation.search_ids", watch)
+    train(change(config, validation_beam_size=3, max_steps=1))
+    assert beams == [3] != [config.search.beam_size]
 
 
 def test_the_last_checkpoint_is_the_model_that_was_judged(config: Config) -> None:
