@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import OverrideParseException
 
 from mt.config import Config
@@ -58,18 +59,18 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
 
 def _in_grammar(name: str, value: str) -> str:
     pattern = _BARE_BRACE.search(value) and "'" not in value
-    if not pattern and (not value or "${" in value or _is_readable(f"{name}={value}")):
+    if not pattern and (not value or "${" in value or _parse([f"{name}={value}"]) is not None):
         return f"{name}={value}"
     escaped = value.replace("'", r"\'")
     return f"{name}='{escaped}'"
 
 
-def _is_readable(override: str) -> bool:
+def _parse(overrides: list[str]) -> list[Override] | None:
+    """Parse overrides; None where one is not in Hydra's grammar."""
     try:
-        OverridesParser.create().parse_overrides([override])
+        return OverridesParser.create().parse_overrides(overrides)
     except OverrideParseException:
-        return False
-    return True
+        return None
 
 
 def is_override(argument: str) -> bool:
@@ -79,12 +80,8 @@ def is_override(argument: str) -> bool:
 
 def keys_not_swept(arguments: Iterable[str]) -> list[str]:
     """Return the keys that have one value in all jobs of a sweep; none if Hydra cannot read it."""
-    overrides = [one for one in arguments if is_override(one)]
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except OverrideParseException:  # Hydra is about to say so itself
-        return []
-    return [override.key_or_group for override in parsed if not override.is_sweep_override()]
+    parsed = _parse([one for one in arguments if is_override(one)])
+    return [one.key_or_group for one in parsed or [] if not one.is_sweep_override()]
 
 
 def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
