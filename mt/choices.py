@@ -65,6 +65,7 @@ class ScheduleKind(Enum):
 class Precision(Enum):
     """The number format of the large matrix products; parameters and optimizer are always fp32."""
 
+    auto = "auto"  # bf16 where the device has instructions for it, else fp32
     fp32 = "fp32"
     bf16 = "bf16"
 

@@ -1,6 +1,7 @@
 """Where to compute, in which precision, and what becomes of freed memory."""
 
 import ctypes
+import logging
 import os
 import sys
 
@@ -13,16 +14,37 @@ _LARGEST_THRESHOLD = 2**25
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
+_log = logging.getLogger(__name__)
 
-def select_dtype(precision: str) -> torch.dtype:
-    """Return the type of the parameters that `fp32` or `bf16` names.
+
+def select_precision(name: str, device: torch.device) -> str:
+    """Return the key of `DTYPES` of that name; `auto` takes bf16 where the device multiplies it.
+
+    bf16 on another device is warned of: emulated, it is several times as slow as fp32.
 
     Raises:
-        ValueError: Another name.
+        ValueError: An unknown name.
     """
-    if precision not in DTYPES:
-        raise ValueError(f"precision={precision}: accepted is {' or '.join(DTYPES)}")
-    return DTYPES[precision]
+    if name not in ("auto", *DTYPES):
+        raise ValueError(f"precision={name}: accepted is auto, {' or '.join(DTYPES)}")
+    native = _multiplies_bf16(device)
+    if name == "auto":
+        return "bf16" if native else "fp32"
+    if name == "bf16" and not native:
+        _log.warning(
+            "precision=bf16: this %s is not known to multiply bf16, and one that does not takes "
+            "several times as long as with fp32; give fp32, or auto, which chooses",
+            "GPU" if device.type == "cuda" else "processor",
+        )
+    return name
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    """Say whether the device is known to have instructions for it, and torch to use them."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def select_device(name: str) -> torch.device:

@@ -17,7 +17,7 @@ from mt.alignment_quality import AlignmentQuality, measure_alignment
 from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import Config
 from mt.decoding import TeacherForced, teacher_forced_loss
-from mt.device import select_device, select_dtype
+from mt.device import DTYPES, select_device, select_precision
 from mt.evaluation_set import EvaluationSet, encode_pairs
 from mt.faults import Faults, count_faults
 from mt.file_names import joined_names
@@ -141,7 +141,7 @@ def load_system(
         others: more runs over the same vocabulary, whose models translate together with it.
         checkpoint: best, last, another name in the run's `checkpoints`, or a file.
         device: cpu, cuda or auto.
-        precision: fp32 or bf16.
+        precision: fp32, bf16, or auto, which takes bf16 where the device multiplies it.
 
     Raises:
         FileNotFoundError: no run or no such checkpoint there.
@@ -151,9 +151,8 @@ def load_system(
     runs = [RunDirectory.open(each) for each in (path, *others)]
     config = runs[0].load_config()
     place = select_device(device)
-    loaded, tokenizers = load_ensemble(
-        runs, checkpoint, device=place, dtype=select_dtype(precision)
-    )
+    precision = select_precision(precision, place)
+    loaded, tokenizers = load_ensemble(runs, checkpoint, device=place, dtype=DTYPES[precision])
     models = [one.model for one in loaded]
     translator = Translator(models, tokenizers, search=config.search, device=place)
     first = loaded[0]

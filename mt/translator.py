@@ -20,7 +20,7 @@ from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import SearchConfig
 from mt.data.tokenizer import TokenizerPair
 from mt.decoding import length_limit, search_ids
-from mt.device import select_device, select_dtype
+from mt.device import DTYPES, select_device, select_precision
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
 
@@ -112,8 +112,8 @@ class Translator:
             others: more runs over the same vocabulary, whose models translate together with it.
             checkpoint: best, last, another name in the run's `checkpoints`, or a file.
             device: cpu, cuda, or auto, which takes CUDA where there is one.
-            precision: fp32, or bf16, which is faster where the processor has it and changes a
-                translation here and there.
+            precision: fp32; bf16, which changes a translation here and there and is faster where
+                the device multiplies it; or auto, which takes bf16 there alone.
 
         Raises:
             FileNotFoundError: no run or no such checkpoint there.
@@ -123,7 +123,7 @@ class Translator:
         place = select_device(device)
         runs = [RunDirectory.open(Path(each)) for each in (path, *others)]
         search = runs[0].load_config().search
-        dtype = select_dtype(precision)
+        dtype = DTYPES[select_precision(precision, place)]
         loaded, tokenizers = load_ensemble(runs, checkpoint, device=place, dtype=dtype)
         return cls([one.model for one in loaded], tokenizers, search=search, device=place)
 

@@ -1,5 +1,6 @@
 """Where to compute, in which precision, and what becomes of freed memory."""
 
+import logging
 import platform
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from mt.device import select_device, select_dtype
+from mt.device import select_device, select_precision
 
 
 @pytest.mark.parametrize(
@@ -32,11 +33,48 @@ def test_an_unknown_device_is_refused() -> None:
         select_device("tpu")
 
 
-def test_the_type_of_a_precision() -> None:
-    assert select_dtype("fp32") == torch.float32
-    assert select_dtype("bf16") == torch.bfloat16
-    with pytest.raises(ValueError, match="precision=fp8: accepted is fp32 or bf16"):
-        select_dtype("fp8")
+@pytest.mark.parametrize(
+    ("name", "capabilities", "chosen", "warned"),
+    [
+        ("auto", {"avx512_bf16": True, "amx_bf16": False}, "bf16", False),
+        ("auto", {"avx512_bf16": False, "amx_bf16": True}, "bf16", False),
+        ("auto", {"avx512_bf16": False, "amx_bf16": False, "avx512_f": True}, "fp32", False),
+        ("auto", {"neon": True, "bf16": True}, "fp32", False),
+        ("fp32", {"avx512_bf16": True}, "fp32", False),
+        ("bf16", {"avx512_bf16": True}, "bf16", False),
+        ("bf16", {"avx2": True}, "bf16", True),
+    ],
+)
+def test_bf16_is_taken_where_the_processor_multiplies_it(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    capabilities: dict[str, bool],
+    chosen: str,
+    warned: bool,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    with caplog.at_level(logging.WARNING):
+        assert select_precision(name, torch.device("cpu")) == chosen
+    assert ("this processor is not known to multiply bf16" in caplog.text) is warned
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_emulated_bf16_of_a_gpu_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, native: bool
+) -> None:
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation
+    )
+    gpu = torch.device("cuda")
+    assert select_precision("auto", gpu) == ("bf16" if native else "fp32")
+    assert select_precision("bf16", gpu) == "bf16"
+    assert ("this GPU is not known to multiply bf16" in caplog.text) is not native
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ValueError, match="precision=fp8: accepted is auto, fp32 or bf16"):
+        select_precision("fp8", torch.device("cpu"))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks for something of glibc's")

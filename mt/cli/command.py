@@ -72,13 +72,14 @@ def check_writable(folder: Path) -> None:
         raise ValueError(f"nothing can be written to {there}: name another place by --output")
 
 
-def add_precision_option(parser: argparse.ArgumentParser) -> None:
+def add_precision_option(parser: argparse.ArgumentParser, *, default: str = "fp32") -> None:
     """Add the choice of the number format."""
     parser.add_argument(
         "--precision",
         choices=[precision.name for precision in Precision],
-        default="fp32",
-        help="bf16 is faster where the processor has it (default: fp32)",
+        default=default,
+        help="auto takes bf16 where the device multiplies it, which is faster there "
+        "(default: %(default)s)",
     )
 
 

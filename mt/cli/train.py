@@ -130,7 +130,7 @@ def _train_here(config: Config) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
         with World.join() as world:
-            logging.getLogger("mt").setLevel(logging.INFO if world.is_writer else logging.WARNING)
+            logging.getLogger("mt").setLevel(logging.INFO if world.is_writer else logging.ERROR)
             try:
                 _train_and_print(config, world)
             except DivergenceError as error:

@@ -172,7 +172,7 @@ def _report(config: Config, trainer: Trainer, splits: Splits, device: torch.devi
         where = torch.cuda.get_device_name(device)
     if trainer.world.size > 1:
         where = f"processes: {trainer.world.size}, {where} each"
-    _log.info("device      %s (%s), %s", device.type, where, config.trainer.precision.name)
+    _log.info("device      %s (%s), %s", device.type, where, trainer.precision)
     _log.info(
         "data        %s %s-%s: %s training pairs, %s validation pairs",
         data.name, data.src, data.tgt, f"{len(train.dataset):,}", f"{len(splits.valid.dataset):,}",

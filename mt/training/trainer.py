@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from mt.checkpoint import RunDirectory
-from mt.choices import Precision
 from mt.config import Config
 from mt.data.batching import Batch, BatchLoader
 from mt.data.tokenizer import TokenizerPair
+from mt.device import select_precision
 from mt.models.loss import SequenceLoss, sequence_loss
 from mt.models.seq2seq import Seq2Seq
 from mt.training.interrupt import Interrupt
@@ -57,6 +57,7 @@ class Trainer:
         self.validator = validator
         self.tokenizers = tokenizers
         self.device = device
+        self.precision = select_precision(config.trainer.precision.name, device)
         self.progress = Progress()
         self.keeper = CheckpointKeeper(run, config.trainer)
         total = config.trainer.max_epochs * len(loader)
@@ -188,7 +189,7 @@ class Trainer:
         torch.manual_seed(int(seed.generate_state(1)[0]))
 
     def _forward(self, batch: Batch) -> SequenceLoss:
-        bf16 = self.config.trainer.precision is Precision.bf16
+        bf16 = self.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             features, _ = self.replica(batch.src, batch.src_lengths, batch.tgt_in)
             return sequence_loss(
@@ -204,7 +205,7 @@ class Trainer:
             f"training diverged at update {self.progress.step + 1}: the loss is {loss} and the "
             f"length of its gradient {norm}. Lower optim.lr (now {optim.lr}), raise "
             f"optim.warmup_steps (now {optim.warmup_steps}) or lower optim.clip_norm (now "
-            f"{optim.clip_norm}); with trainer.precision=bf16 try fp32. "
+            f"{optim.clip_norm}); with bf16 try trainer.precision=fp32. "
             + (f"best.pt of update {best} is kept" if best else "No checkpoint was saved before")
         )
 

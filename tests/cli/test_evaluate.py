@@ -43,12 +43,16 @@ def test_splits_are_written_into_the_run(attention_run, capsys):
     assert {f"test.{last}.last.txt", "test.reference.txt"} <= set(names)
 
 
-def test_other_options_do_not_overwrite_the_results_of_the_usual_ones(attention_run, capsys):
+def test_other_options_do_not_overwrite_the_results_of_the_usual_ones(
+    attention_run, capsys, monkeypatch
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     folder = attention_run / "hypotheses"
     for options, suffix in (
         ([], ""),
         (["--beam-size", "2", "--length-penalty", "0.5"], ".beam-2.penalty-0.5"),
         (["--precision", "bf16"], ".bf16"),
+        (["--precision", "auto"], ".bf16"),
     ):
         assert main([str(attention_run), *options]) == 0
         step = RunDirectory.open(attention_run).load_model().step

@@ -1,6 +1,7 @@
 """What an update applies is what was asked for: loss, precision, rate, clipping, sampling."""
 
 import dataclasses
+import logging
 from typing import Any, NamedTuple
 
 import pytest
@@ -80,10 +81,25 @@ def test_gradients_are_clipped_and_their_own_length_is_recorded(
         assert step.norm == pytest.approx(min(norm, 0.1), rel=1e-4)
 
 
-@pytest.mark.parametrize("precision", Precision)
+@pytest.mark.parametrize(
+    ("precision", "native", "bf16"),
+    [
+        (Precision.fp32, True, False),
+        (Precision.bf16, False, True),
+        (Precision.auto, True, True),
+        (Precision.auto, False, False),
+    ],
+)
 def test_smoothing_and_precision_reach_the_loss(
-    config: Config, monkeypatch: pytest.MonkeyPatch, precision: Precision
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    precision: Precision,
+    native: bool,
+    bf16: bool,
 ) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    caplog.set_level(logging.INFO, logger="mt")
     seen = set()
 
     def watch(*arguments: Any, label_smoothing: float) -> SequenceLoss:
@@ -94,7 +110,8 @@ def test_smoothing_and_precision_reach_the_loss(
     config = with_optim(config, label_smoothing=0.3)
     trainer = dataclasses.replace(config.trainer, precision=precision, max_steps=2)
     train(dataclasses.replace(config, trainer=trainer))
-    assert seen == {(0.3, precision is Precision.bf16)}
+    assert seen == {(0.3, bf16)}
+    assert f"), {'bf16' if bf16 else 'fp32'}\n" in caplog.text  # what was taken is said
 
 
 def test_subword_regularisation_changes_what_is_learned(config: Config) -> None:
