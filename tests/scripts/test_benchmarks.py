@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from mt.device import select_precision
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+PRECISIONS = list(dict.fromkeys(("fp32", select_precision("auto", torch.device("cpu")))))
 
 
 def _run(name: str, *arguments: str) -> str:
@@ -31,7 +35,12 @@ def test_training(tmp_path: Path) -> None:
     small = ["--updates=2", "--repeats=1", "--sentences=2", "--threads=1"]
     table = _run("benchmark_training", str(corpus), *small, f"--json={result}")
     rows = json.loads(result.read_text(encoding="utf-8"))["rows"]
-    assert [row["name"] for row in rows] == [line[:35].strip() for line in table.splitlines()[1:9]]
+    names = [row["name"] for row in rows]
+    assert names == [line[:35].strip() for line in table.splitlines()[1 : len(rows) + 1]]
+    assert [sum(precision in name for name in names) for precision in ("fp32", "bf16")] == [
+        3,
+        5 if "bf16" in PRECISIONS else 0,
+    ]
     assert all(0 < row["of_product_limit"] < 1 for row in rows)
     assert all(row["slowest"] <= row["tokens_per_s"] <= row["fastest"] for row in rows)
     assert all((row["loss"] is None) == ("2 processes" in row["name"]) for row in rows)
@@ -58,9 +67,10 @@ def test_translation(attention_run: Path, tmp_path: Path) -> None:
     small = ["--sentences=4", "--repeats=1", "--threads=1"]
     table = _run("benchmark_translation", str(attention_run), *small, f"--json={result}")
     rows = json.loads(result.read_text(encoding="utf-8"))
-    assert [row["beam_size"] for row in rows] == [1] * 5 + [5] * 5
+    each = 2 * len(PRECISIONS) + 1
+    assert [row["beam_size"] for row in rows] == [1] * each + [5] * each
     assert [row["name"] for row in rows if "pipe" in row["name"]] == [
-        f"mt-translate, cold, from a pipe, {precision}" for precision in ("fp32", "bf16")
+        f"mt-translate, cold, from a pipe, {precision}" for precision in PRECISIONS
     ] * 2
     assert all(row["seconds"] > 0 for row in rows)
     assert "sentences of test" in table
