@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import hypothesis
 import jaxtyping
 import pytest
@@ -30,7 +31,7 @@ os.environ["HF_DATASETS_CACHE"] = f"{_caches.name}/datasets"
 for _name in ("SACREBLEU_SEED", "MASTER_ADDR", "WORLD_SIZE", "RANK", "LOCAL_RANK"):
     os.environ.pop(_name, None)
 
-from tiny_run import make_tiny_run, write_tiny_corpus  # noqa: E402
+from tiny_run import copy_run, make_tiny_run, write_tiny_corpus  # noqa: E402
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them the
 # commands that they start and send it to.
@@ -79,11 +80,21 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def attention_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a run directory with a tiny trained attention model."""
-    return make_tiny_run(tmp_path_factory.mktemp("runs") / "attention")
+    """Return a run directory with a tiny trained attention model."""
+    return _own_run("attention", tmp_path_factory, decoder="attention")
 
 
 @pytest.fixture(scope="session")
 def baseline_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a run directory with a tiny trained model without attention."""
-    return make_tiny_run(tmp_path_factory.mktemp("runs") / "baseline", decoder="fixed_context")
+    """Return a run directory with a tiny trained model without attention."""
+    return _own_run("baseline", tmp_path_factory, decoder="fixed_context")
+
+
+def _own_run(name: str, tmp_path_factory: pytest.TempPathFactory, *, decoder: str) -> Path:
+    """Copy the run that the first of the test processes to want it trains for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    trained = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with filelock.FileLock(f"{trained}.lock"):
+        if not trained.exists():
+            make_tiny_run(trained, decoder)
+    return copy_run(trained, tmp_path_factory.mktemp("runs") / name)

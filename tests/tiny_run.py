@@ -1,6 +1,7 @@
 """A tiny parallel corpus, and a run directory trained on it in seconds, for tests."""
 
 import random
+import shutil
 from pathlib import Path
 
 from mt.choices import DecoderKind
@@ -75,7 +76,18 @@ def make_tiny_run(path: Path, decoder: str = "attention") -> Path:
     corpus = write_tiny_corpus(path.with_name(f"{path.name}-corpus"))
     train(tiny_config(path, corpus, decoder))
     corpus.rename(path / "corpus")
-    config_path = path / "config.yaml"
-    text = config_path.read_text(encoding="utf-8")
-    config_path.write_text(text.replace(str(corpus), str(path / "corpus")), encoding="utf-8")
-    return path
+    return _rename(path, corpus, path / "corpus")
+
+
+def copy_run(run: Path, path: Path) -> Path:
+    """Copy a run directory and the corpus in it."""
+    shutil.copytree(run, path)
+    return _rename(path, run, path)
+
+
+def _rename(run: Path, old: Path, new: Path) -> Path:
+    """Let a run's configuration name another folder."""
+    config = run / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace(str(old), str(new)), encoding="utf-8")
+    return run
