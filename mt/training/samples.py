@@ -1,7 +1,6 @@
 """A few fixed validation sentences, shown in TensorBoard with what attention looks at."""
 
 from mt.data.tokenizer import Tokenizer
-from mt.plotting import alignment_figure
 from mt.training.tracking import Tracker
 from mt.training.validation import Validation, Validator
 
@@ -29,6 +28,8 @@ def show_samples(
         hypothesis = validation.hypotheses[row]
         if hypothesis.alignment is None or not hypothesis.tokens:
             continue
+        from mt.plotting import alignment_figure  # loads matplotlib: not before it is needed
+
         figure = alignment_figure(
             [*source_tokenizer.pieces(source), "</s>"],
             [*validator.tokenizer.pieces(hypothesis.tokens), "</s>"],

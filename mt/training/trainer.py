@@ -280,7 +280,12 @@ class Trainer:
         tracker.event(
             "start",
             self.progress.step,
-            {"parameters": self.model.n_parameters, "total_steps": self.total_steps},
+            {
+                "parameters": self.model.n_parameters,
+                "total_steps": self.total_steps,
+                "device": self.device.type,
+                "precision": self.precision,
+            },
         )
 
     def _record_update(

@@ -19,7 +19,7 @@ from mt.config import Config
 TINY = [
     "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=306", "debug=smoke",
     "trainer.batch_tokens=200", "trainer.max_steps=12", "trainer.validate_every=4",
-    "trainer.threads=1", "trainer.ema_decay=0.9",
+    "trainer.threads=1", "trainer.ema_decay=0.9", "trainer.samples=0",
 ]  # fmt: skip
 
 

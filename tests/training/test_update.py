@@ -110,6 +110,8 @@ def test_smoothing_and_precision_reach_the_loss(
     config = with_optim(config, label_smoothing=0.3)
     trainer = dataclasses.replace(config.trainer, precision=precision, max_steps=2)
     train(dataclasses.replace(config, trainer=trainer))
+    start, *_ = RunDirectory(config.run).read_metrics()
+    assert (start["device"], start["precision"]) == ("cpu", "bf16" if bf16 else "fp32")
     assert seen == {(0.3, bf16)}
     assert f"), {'bf16' if bf16 else 'fp32'}\n" in caplog.text  # what was taken is said
 
