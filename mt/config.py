@@ -266,7 +266,7 @@ class TrainerConfig:
     # Processes that share an update's batches out, a divisor of `accumulate`; None: the largest for
     # which there are cores (or CUDA devices). Their number changes the speed, not what is learned.
     processes: int | None = None
-    precision: Precision = Precision.fp32
+    precision: Precision = Precision.fp32  # auto: bf16 where the device multiplies it
     device: Device = Device.auto
     threads: int | None = None  # CPU threads of a process; None: torch's own choice, or its share
     validate_every: int | None = None  # updates; None: once an epoch
