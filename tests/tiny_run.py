@@ -52,7 +52,7 @@ def tiny_config(run: Path, corpus: Path, decoder: str = "attention") -> Config:
     return Config(
         run=str(run),
         data=DataConfig(name="tiny", src="xx", tgt="yy", root=str(corpus)),
-        tokenizer=TokenizerConfig(vocab_size=306),
+        tokenizer=TokenizerConfig(vocab_size=313),
         model=ModelConfig(
             decoder=DecoderKind[decoder],
             embedding_size=32,
@@ -65,7 +65,7 @@ def tiny_config(run: Path, corpus: Path, decoder: str = "attention") -> Config:
         ),
         optim=OptimConfig(lr=5e-3, warmup_steps=10, label_smoothing=0.0),
         trainer=TrainerConfig(
-            max_epochs=15, batch_tokens=250, validate_every=100, keep=0, samples=1
+            max_epochs=15, batch_tokens=250, validate_every=100, keep=0, samples=0
         ),
         search=SearchConfig(beam_size=4),
     )

@@ -13,11 +13,11 @@ import torch
 from waiting import wait_for
 
 from mt.checkpoint import RunDirectory, load_checkpoint
-from mt.cli.train import train_and_report
+from mt.cli.train import main, train_and_report
 from mt.config import Config
 
 TINY = [
-    "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=306", "debug=smoke",
+    "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=313", "debug=smoke",
     "trainer.batch_tokens=200", "trainer.max_steps=12", "trainer.validate_every=4",
     "trainer.threads=1", "trainer.ema_decay=0.9", "trainer.samples=0",
 ]  # fmt: skip
@@ -135,13 +135,23 @@ def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> 
         (["trainer.device=cuda"], "no usable CUDA device"),
     ],
 )
-def test_mistakes_get_one_clear_message(tmp_path: Path, overrides: list[str], message: str) -> None:
+def test_mistakes_get_one_clear_message(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    message: str,
+) -> None:
     if overrides == ["trainer.device=cuda"] and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    done = mt_train(tmp_path, *overrides)
-    assert done.returncode in (1, 2)
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mt-train", *overrides])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code in (1, 2)
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
     assert not list(tmp_path.iterdir())  # nothing was built
 
 

@@ -16,7 +16,7 @@ from waiting import wait_for
 from mt.checkpoint import RunDirectory, load_checkpoint
 
 OPTIONS = [
-    "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=306", "debug=smoke",
+    "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=313", "debug=smoke",
     "trainer.batch_tokens=200", "trainer.max_steps=16", "trainer.validate_every=4",
     "trainer.threads=1", "trainer.ema_decay=0.9", "trainer.accumulate=4", "trainer.max_epochs=100",
     "model.word_dropout=0.1", "trainer.samples=0",

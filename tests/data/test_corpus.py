@@ -290,7 +290,7 @@ def test_tatoeba(corpora: Path, no_network: list[object]) -> None:
     splits = [load_split(options, name) for name in ("train", "valid", "test")]
     assert sum(map(len, splits)) == 169_197
     for column in ("src", "tgt"):
-        train, valid, test = (set(split[column]) for split in splits)
+        train, valid, test = (set(split[column][:]) for split in splits)
         assert not train & valid | train & test | valid & test
     assert len(group_references(splits[2]).sources) < len(splits[2])
     assert no_network == []

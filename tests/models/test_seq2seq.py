@@ -176,7 +176,7 @@ def test_predictions_start_near_the_uniform_distribution() -> None:
 
 
 def _reversal(n: int, draw: random.Random) -> list[Pair]:
-    sources = [[draw.randrange(4, VOCAB) for _ in range(draw.randint(5, 9))] for _ in range(n)]
+    sources = [[draw.randrange(4, VOCAB) for _ in range(draw.randint(4, 7))] for _ in range(n)]
     return [Pair(source, source[::-1]) for source in sources]
 
 
@@ -187,7 +187,7 @@ def _exact_matches(**options: object) -> float:
     sizes = {"embedding_size": 32, "encoder_size": 32, "decoder_size": 64, "attention_size": 32}
     dropouts = {"embedding_dropout": 0.0, "state_dropout": 0.0, "output_dropout": 0.0}
     model = _model(**sizes, **dropouts, **options).train()
-    updates = 250
+    updates = 150
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=updates)
     for _ in range(updates):

@@ -49,13 +49,18 @@ def test_the_table_holds_means_spreads_and_steps(tmp_path: Path) -> None:
     assert (tmp_path / "ladder.png").stat().st_size > 5000
 
 
-def test_a_folder_without_finished_rows_is_an_error(tmp_path: Path) -> None:
-    done = _ladder(tmp_path)
-    assert done.returncode == 1
-    assert f"ladder: error: {tmp_path} holds no finished run of a row: accepted are" in done.stderr
-    done = _ladder(tmp_path / "none")
-    assert done.returncode == 1
-    assert "none is not a folder: give the one that holds the runs" in done.stderr
+def test_a_folder_without_finished_rows_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(LADDER))["main"]
+    for folder, message in (
+        (tmp_path, f"{tmp_path} holds no finished run of a row: accepted are"),
+        (tmp_path / "none", "none is not a folder: give the one that holds the runs"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["ladder", str(folder)])
+        assert main() == 1
+        error = capsys.readouterr().err
+        assert error.startswith("ladder: error: ") and message in error
 
 
 @pytest.mark.parametrize("row", ROWS)
