@@ -50,7 +50,7 @@ def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:
     if config.multi_reference:
         grouped = group_references(dataset)
         return EvaluationSet(split, grouped.sources, grouped.references)
-    sources, targets = list(dataset["src"]), list(dataset["tgt"])
+    sources, targets = dataset["src"][:], dataset["tgt"][:]
     alignments = _read_alignments(config, split, sources, targets)
     return EvaluationSet(split, sources, [[text] for text in targets], alignments=alignments)
 

@@ -79,7 +79,7 @@ def split_names(config: DataConfig) -> list[str]:
 def group_references(dataset: datasets.Dataset) -> References:
     """Gather the pairs with the same source: one sentence, several references, first come first."""
     grouped: dict[str, list[str]] = {}
-    for src, tgt in zip(dataset["src"], dataset["tgt"], strict=True):
+    for src, tgt in zip(dataset["src"][:], dataset["tgt"][:], strict=True):
         grouped.setdefault(src, []).append(tgt)
     return References(list(grouped), list(grouped.values()))
 

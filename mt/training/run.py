@@ -144,8 +144,8 @@ def _build_trainer(
         )
     valid = splits.valid.dataset
     validator = Validator(
-        [Pair(*ids) for ids in zip(valid["src_ids"], valid["tgt_ids"], strict=True)],
-        list(valid["tgt"]),
+        [Pair(*ids) for ids in zip(valid["src_ids"][:], valid["tgt_ids"][:], strict=True)],
+        valid["tgt"][:],
         language=config.data.tgt,
         tokenizer=tokenizers.tgt,
         search=config.search,
