@@ -3,7 +3,8 @@
 import copy
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from mt.data.batching import Pair
 from mt.data.tokenizer import BOS_ID, EOS_ID
 from mt.decoding import score_ids, search_ids
 from mt.models.seq2seq import SearchState, Seq2Seq, StepOutput, build_model
+from mt.search import Hypothesis
 
 VOCAB = 15
 KINDS: dict[str, dict[str, object]] = {
@@ -84,21 +86,34 @@ def test_alignments_are_the_teacher_forced_weights_without_padding(model: Seq2Se
             torch.testing.assert_close(best.alignment, weights[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.fixture
+def alone(model: Seq2Seq) -> Callable[[int], list[Hypothesis]]:
+    """Return what finds the best of seven sources, one at a time, for a beam size."""
+
+    @cache
+    def search(beam_size: int) -> list[Hypothesis]:
+        config = SearchConfig(beam_size=beam_size)
+        return [search_ids([model], [source], config)[0][0] for source in _sources(7, seed=7)]
+
+    return search
+
+
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 8), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_neither_batches_nor_order_change_an_answer(
-    model: Seq2Seq, batch_size: int, beam_size: int, draw: random.Random
+    model: Seq2Seq,
+    alone: Callable[[int], list[Hypothesis]],
+    batch_size: int,
+    beam_size: int,
+    draw: random.Random,
 ) -> None:
-    sources = _sources(7, seed=7)
-    alone = [
-        search_ids([model], [source], SearchConfig(beam_size=beam_size))[0][0] for source in sources
-    ]
+    sources, expected = _sources(7, seed=7), alone(beam_size)
     order = draw.sample(range(7), 7)
     search = SearchConfig(beam_size=beam_size, batch_size=batch_size)
     found = search_ids([model], [sources[row] for row in order], search)
     for row, [best] in zip(order, found, strict=True):
-        assert best.tokens == alone[row].tokens
-        assert best.score == pytest.approx(alone[row].score, abs=1e-5)
+        assert best.tokens == expected[row].tokens
+        assert best.score == pytest.approx(expected[row].score, abs=1e-5)
 
 
 def _never_ending(model: Seq2Seq) -> None:

@@ -1,5 +1,6 @@
 """The processes of a training: what they tell each other, alone and together."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -59,9 +60,11 @@ def test_three_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    multiprocessing.set_forkserver_preload([__name__, "torch._dynamo"])  # imported once, not thrice
     context = start_processes(
-        in_world, args=(check_everything, 3, store.port), nprocs=3, join=False, daemon=True
-    )
+        in_world, args=(check_everything, 3, store.port), nprocs=3, join=False, daemon=True,
+        start_method="forkserver",
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not context.join(timeout=1):
         assert time.monotonic() < deadline, "a process waits for a word that no other says"
