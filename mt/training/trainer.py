@@ -150,7 +150,9 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_norm)
         )
         if not math.isfinite(loss) or not math.isfinite(norm):
-            raise DivergenceError(self._divergence(loss, norm))
+            raise self._diverged(
+                step + 1, f"the loss is {loss} and the length of its gradient {norm}"
+            )
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update(self.model, step)
@@ -199,13 +201,13 @@ class Trainer:
                 label_smoothing=self.config.optim.label_smoothing,
             )
 
-    def _divergence(self, loss: float, norm: float) -> str:
+    def _diverged(self, update: int, symptom: str) -> DivergenceError:
         optim, best = self.config.optim, self.progress.best_step
-        return (
-            f"training diverged at update {self.progress.step + 1}: the loss is {loss} and the "
-            f"length of its gradient {norm}. Lower optim.lr (now {optim.lr}), raise "
-            f"optim.warmup_steps (now {optim.warmup_steps}) or lower optim.clip_norm (now "
-            f"{optim.clip_norm}); with bf16 try trainer.precision=fp32. "
+        more_exact = "; with trainer.precision=fp32 it may not" if self.precision == "bf16" else ""
+        return DivergenceError(
+            f"training diverged at update {update}: {symptom}. Lower optim.lr (now {optim.lr}), "
+            f"raise optim.warmup_steps (now {optim.warmup_steps}) or lower optim.clip_norm (now "
+            f"{optim.clip_norm}){more_exact}. "
             + (f"best.pt of update {best} is kept" if best else "No checkpoint was saved before")
         )
 
@@ -222,7 +224,10 @@ class Trainer:
         """Judge the model, or its moving average, and save what the verdict asks for."""
         if self.ema is not None:
             self.ema.swap(self.model)
-        validation = self.validator(self.model)
+        try:
+            validation = self.validator(self.model)
+        except DivergenceError as error:
+            raise self._diverged(self.progress.step, str(error)) from None
         value = validation.value(self.config.trainer.metric)
         best = self._is_better(value, validation.teacher_forced.loss)
         self.schedule.observe(improved=best)

@@ -76,9 +76,7 @@ class Validator:
         )
         if not all(found):
             raise DivergenceError(
-                "training diverged: no translation of a validation sentence has a finite "
-                "probability. Lower optim.lr, raise optim.warmup_steps or lower optim.clip_norm; "
-                "earlier checkpoints are kept"
+                "no translation of a validation sentence has a finite probability"
             )
         hypotheses = [answers[0] for answers in found]
         translations = [self.tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]

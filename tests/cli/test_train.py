@@ -19,7 +19,7 @@ from waiting import wait_for
 from mt.checkpoint import RunDirectory, load_checkpoint
 from mt.cli.train import main, train_and_report
 from mt.config import Config
-from mt.training.world import World
+from mt.training.world import ConnectionLostError, World
 
 TINY = [
     "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=313", "debug=smoke",
@@ -170,12 +170,18 @@ def test_mistakes_get_one_clear_message(
             "out of memory: lower trainer.batch_tokens (now 2000) or data.max_length (now 128)",
         ),
         (OSError(28, "No space left on device", "runs/x"), "No space left on device: 'runs/x'"),
+        (
+            ConnectionLostError("Connection closed by peer"),
+            "another process of this training is lost (Connection closed by peer): look for that "
+            "process's own error. Go on with:\n  mt-train run=runs/x resume=true",
+        ),
+        (KeyboardInterrupt(), "stopped at once; what was saved before is kept"),  # the second
     ],
 )
-def test_a_machine_that_is_too_small_is_no_traceback(
+def test_what_is_no_fault_of_ours_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    failure: Exception,
+    failure: BaseException,
     message: str,
 ) -> None:
     def fail(*_: object) -> None:
@@ -184,7 +190,7 @@ def test_a_machine_that_is_too_small_is_no_traceback(
     monkeypatch.setattr("mt.training.run.train", fail)
     with pytest.raises(SystemExit) as stopped:
         train_and_report(Config(run="runs/x"))
-    assert stopped.value.code == 1
+    assert stopped.value.code == (130 if isinstance(failure, KeyboardInterrupt) else 1)
     assert message in capsys.readouterr().err
 
 
