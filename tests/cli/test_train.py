@@ -1,4 +1,4 @@
-"""mt-train as a user drives it: in a subprocess, with overrides, mistakes, Ctrl-C and kill -9."""
+"""mt-train as a user drives it: overrides, mistakes and sweeps, a pipe, Ctrl-C and kill -9."""
 
 import contextlib
 import logging
