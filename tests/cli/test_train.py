@@ -1,16 +1,12 @@
 """mt-train as a user drives it: overrides, mistakes and sweeps, a pipe, Ctrl-C and kill -9."""
 
-import contextlib
-import logging
 import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
-import unittest.mock
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 import torch
@@ -19,7 +15,7 @@ from waiting import wait_for
 from mt.checkpoint import RunDirectory, load_checkpoint
 from mt.cli.train import main, train_and_report
 from mt.config import Config
-from mt.training.world import ConnectionLostError, World
+from mt.training.world import ConnectionLostError
 
 TINY = [
     "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=313", "debug=smoke",
@@ -204,22 +200,6 @@ def test_a_configuration_of_somebody_else_is_no_traceback(tmp_path: Path) -> Non
     arguments = [sys.executable, "-c", program, "run=run", "resume=true"]
     done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (2, "mt-train: [Errno 13] Permission denied: 'run'\n")
-
-
-@pytest.mark.parametrize("is_writer", [True, False])
-def test_a_warning_of_several_processes_is_told_by_the_writer_alone(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, is_writer: bool
-) -> None:
-    def warn(config: Config, world: World) -> NoReturn:
-        logging.getLogger("mt.training.trainer").warning("what every process notices")
-        raise SystemExit
-
-    world = contextlib.nullcontext(unittest.mock.Mock(is_writer=is_writer))
-    monkeypatch.setattr(World, "join", lambda: world)
-    monkeypatch.setattr("mt.training.run.train", warn)
-    with pytest.raises(SystemExit):
-        train_and_report(Config(run="runs/x"))
-    assert ("what every process notices" in caplog.text) == is_writer
 
 
 def test_other_errors_of_torch_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:

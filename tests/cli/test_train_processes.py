@@ -130,6 +130,9 @@ def test_interrupt_stops_all_and_another_number_of_processes_goes_on(
     assert resumed.returncode == 0, resumed.stderr
     assert "saved by 2 processes and resumed by 1" in resumed.stderr
     assert_same_run(tmp_path / "run", alone)
+    again = finish(start(tmp_path, "run=run", "resume=true", "++trainer.processes=2"))
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("saved by 1 processes and resumed by 2") == 1
 
 
 def test_interrupt_while_processes_start_is_quiet(corpus: Path, tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """The diversified corpus: what of it is the corpus's, what the models', and its faults."""
 
 import dataclasses
-import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,13 +20,6 @@ DIVERSIFY = Path(__file__).resolve().parents[2] / "scripts" / "diversify"
 def _diversify(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(DIVERSIFY), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def _diversify_here(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
-    """Run the script in this process, without the seconds that a new one takes to start."""
-    monkeypatch.setattr(sys, "argv", [str(DIVERSIFY), *map(str, arguments)])
-    status: int = runpy.run_path(str(DIVERSIFY))["main"]()
-    return status
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +64,11 @@ def test_it_holds_the_corpus_and_the_translations_of_both_directions(
 
 
 def test_an_option_given_again_adds_another_models_translations(
-    attention_run: Path, backward_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    attention_run: Path, backward_run: Path, tmp_path: Path, run_here: Callable[..., int]
 ) -> None:
     again = ["--forward", attention_run, "--forward", attention_run, attention_run]
     rest = ["--backward", backward_run, "--output", tmp_path / "diversified"]
-    assert _diversify_here(monkeypatch, *again, *rest) == 0
+    assert run_here(DIVERSIFY, *again, *rest) == 0
     rows = load_split(tiny_config(tmp_path, tmp_path / "diversified").data, "train")
     pairs, n = list(zip(rows["src"], rows["tgt"], strict=True)), len(tiny_corpus()["train"])
     assert 3 * n < len(pairs) <= 4 * n
@@ -89,19 +82,19 @@ def test_a_fault_on_the_way_leaves_nothing_behind(
     attention_run: Path,
     backward_run: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run_here: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = ["--output", tmp_path / "out" / "diversified"]
     copy = shutil.copytree(attention_run / "corpus", tmp_path / "copy")
     (copy / "valid.yy").write_text("one\n")
     runs = ["--forward", attention_run, "--backward", backward_run, "--data-root", copy]
-    assert _diversify_here(monkeypatch, *runs, *output) == 1
+    assert run_here(DIVERSIFY, *runs, *output) == 1
     assert "the files are not aligned" in capsys.readouterr().err
     broken = shutil.copytree(backward_run, tmp_path / "broken")
     (broken / "checkpoints" / "best.pt").unlink()
     runs = ["--forward", attention_run, "--backward", broken]
-    assert _diversify_here(monkeypatch, *runs, *output) == 1
+    assert run_here(DIVERSIFY, *runs, *output) == 1
     assert "there is no checkpoint best" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
@@ -110,14 +103,14 @@ def test_what_is_wrong_is_said_before_anything_is_translated(
     attention_run: Path,
     backward_run: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run_here: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     runs = ["--forward", backward_run, "--backward", backward_run, "--output", tmp_path / "x"]
-    assert _diversify_here(monkeypatch, *runs) == 1
+    assert run_here(DIVERSIFY, *runs) == 1
     message = "translates yy-xx; accepted here is xx-yy: give runs of yy-xx to --fo"
     assert message in capsys.readouterr().err
     runs = ["--forward", attention_run, "--backward", backward_run, "--output", tmp_path]
-    assert _diversify_here(monkeypatch, *runs) == 1
+    assert run_here(DIVERSIFY, *runs) == 1
     message = f"diversify: error: {tmp_path} is there already: give a new --output"
     assert message in capsys.readouterr().err

@@ -4,6 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,15 +51,13 @@ def test_the_table_holds_means_spreads_and_steps(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_finished_rows_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run_here: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main = runpy.run_path(str(LADDER))["main"]
     for folder, message in (
         (tmp_path, f"{tmp_path} holds no finished run of a row: accepted are"),
         (tmp_path / "none", "none is not a folder: give the one that holds the runs"),
     ):
-        monkeypatch.setattr(sys, "argv", ["ladder", str(folder)])
-        assert main() == 1
+        assert run_here(LADDER, folder) == 1
         error = capsys.readouterr().err
         assert error.startswith("ladder: error: ") and message in error
 

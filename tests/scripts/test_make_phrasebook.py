@@ -1,17 +1,16 @@
 """The phrasebook's committed files and the command that makes them."""
 
 import gzip
-import importlib.util
 import sys
 import zlib
-from importlib.machinery import SourceFileLoader
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "data" / "phrasebook"
+SCRIPT = ROOT / "scripts" / "make_phrasebook"
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from phrasebook_grammar import corpus, english, nouns, verbs  # noqa: E402
@@ -23,15 +22,6 @@ NOUN = {noun.en: noun for group in nouns.NOUNS.values() for noun in group}
 
 def _read(name: str) -> list[str]:
     return gzip.decompress((FOLDER / f"{name}.gz").read_bytes()).decode("utf-8").splitlines()
-
-
-def _script() -> ModuleType:
-    loader = SourceFileLoader("make_phrasebook", str(ROOT / "scripts" / "make_phrasebook"))
-    spec = importlib.util.spec_from_loader("make_phrasebook", loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -114,25 +104,31 @@ def test_sentences_look_like_sentences(lang: str) -> None:
 
 
 def test_check_accepts_the_committed_files(
-    made: dict[str, bytes], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    made: dict[str, bytes],
+    run_here: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if "ng" in zlib.ZLIB_RUNTIME_VERSION:
         pytest.skip("zlib-ng compresses to other bytes than zlib")
     monkeypatch.setattr(corpus, "render", lambda seed: {corpus.SEED: made}[seed])
-    assert _script().main([str(FOLDER), "--check"]) == 0
+    assert run_here(SCRIPT, FOLDER, "--check") == 0
     assert capsys.readouterr().err == ""
 
 
 def test_the_command_writes_checks_and_complains(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    run_here: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(corpus, "SIZES", dict.fromkeys(SPLITS, 10))
-    script, folder = _script(), tmp_path / "new"
-    assert script.main([str(folder), "--check"]) == 1
+    folder = tmp_path / "new"
+    assert run_here(SCRIPT, folder, "--check") == 1
     assert "train.en.gz differs from what the grammar makes" in capsys.readouterr().err
-    assert script.main([str(folder)]) == 0
+    assert run_here(SCRIPT, folder) == 0
     assert "12 files" in capsys.readouterr().out
-    assert script.main([str(folder), "--check"]) == 0
+    assert run_here(SCRIPT, folder, "--check") == 0
     (tmp_path / "file").touch()
-    assert script.main([str(tmp_path / "file")]) == 1
+    assert run_here(SCRIPT, tmp_path / "file") == 1
     assert "cannot write to" in capsys.readouterr().err
