@@ -175,7 +175,7 @@ class ModelConfig:
     decoder_layers: int = 1
     score: ScoreKind = ScoreKind.additive
     attention_size: int = 256  # width of the additive score
-    input_feeding: bool = True
+    input_feeding: bool = True  # of decoder=attention; the conditional's state has the context
     lexical: bool = False  # with attention: the words looked at vote for their translations
     tying: Tying = Tying.all
     embedding_dropout: float = 0.2

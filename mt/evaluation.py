@@ -226,10 +226,13 @@ def _measure_alignment(
     )
 
 
-def hypotheses_name(system: System, evaluation: Evaluation) -> str:
-    """Return a file name that no other evaluation of that set has: its update, what is not usual.
+def hypotheses_path(
+    system: System, evaluation: Evaluation, data: EvaluationSet, folder: Path
+) -> Path:
+    """Return a file that no other evaluation has: named by set, update and what is not usual.
 
-    The last, the best and an averaged model may be of the same update.
+    The last, the best and an averaged model may be of the same update. Where another file of
+    sources with the same name has been translated, a number follows.
     """
     own, parts = system.config.search, [evaluation.name, str(system.step)]
     if system.checkpoint.stem != "best":
@@ -242,7 +245,22 @@ def hypotheses_name(system: System, evaluation: Evaluation) -> str:
         parts.append(f"penalty-{evaluation.length_penalty:g}")
     if system.precision != "fp32":
         parts.append(system.precision)
-    return ".".join([*parts, "txt"])
+    path, number = folder / ".".join([*parts, "txt"]), 1
+    while _holds_another(path, data):
+        number += 1
+        path = folder / ".".join([*parts, str(number), "txt"])
+    return path
+
+
+def _holds_another(path: Path, data: EvaluationSet) -> bool:
+    """Return whether the results beside these hypotheses are of other sources."""
+    try:
+        results = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except ValueError:  # not written to its end
+        return True
+    return bool(results.get("source_file") != data.source_file)
 
 
 def write_evaluation(
@@ -266,7 +284,11 @@ def write_evaluation(
     references = data.reference_files or _write_references(data, path)
     results = path.with_suffix(".json")
     command = sacrebleu_command(path, references, data, language=language)
-    plain = evaluation.as_json() | {"hypotheses": str(path), "sacrebleu": command}
+    plain = evaluation.as_json() | {
+        "source_file": data.source_file,
+        "hypotheses": str(path),
+        "sacrebleu": command,
+    }
     text = json.dumps(plain, ensure_ascii=False, indent=2)
     results.write_text(text + "\n", encoding="utf-8")
     return Written(path, references, results, command)

@@ -22,6 +22,7 @@ class EvaluationSet:
         name: the split, or the name of the source file without `.gz`.
         sources: raw source sentences; blank ones are kept, so that lines stay aligned.
         references: for each source, its raw reference translations.
+        source_file: the absolute path of the sources, where they are not of a split.
         reference_files: plain files that hold the references, where there are such.
         alignments: gold links (source word, target word) of each source and its first reference,
             where the corpus has them.
@@ -30,6 +31,7 @@ class EvaluationSet:
     name: str
     sources: list[str]
     references: list[list[str]]
+    source_file: str | None = None
     reference_files: tuple[Path, ...] = ()
     alignments: list[list[tuple[int, int]]] | None = None
 
@@ -103,7 +105,13 @@ def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationS
                 "line N of each must be the same sentence"
             )
     groups = [list(group) for group in zip(*columns, strict=True)]
-    return EvaluationSet(source.name.removesuffix(".gz"), sources, groups, tuple(references))
+    return EvaluationSet(
+        source.name.removesuffix(".gz"),
+        sources,
+        groups,
+        source_file=str(source.resolve()),
+        reference_files=tuple(references),
+    )
 
 
 def _lines(path: Path) -> list[str]:

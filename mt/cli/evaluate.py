@@ -39,7 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from mt.checkpoint import RunDirectory
-    from mt.evaluation import evaluate, hypotheses_name, load_system, write_evaluation
+    from mt.evaluation import evaluate, hypotheses_path, load_system, write_evaluation
 
     set_threads(arguments.threads)
     run = RunDirectory.open(Path(arguments.runs[0]))
@@ -64,8 +64,9 @@ def _run(arguments: argparse.Namespace) -> int:
             batch_size=arguments.batch_size,
             paper_style=arguments.paper_style,
         )
-        path = run.hypotheses / hypotheses_name(system, evaluation)
-        if arguments.output is not None:
+        if arguments.output is None:
+            path = hypotheses_path(system, evaluation, data, run.hypotheses)
+        else:
             path = Path(arguments.output)
         written = write_evaluation(evaluation, data, path, language=corpus.tgt)
         results.append(evaluation.as_json() | {"hypotheses": str(written.hypotheses)})

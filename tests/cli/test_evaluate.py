@@ -102,6 +102,27 @@ def test_files_in_place_of_a_split(attention_run, capsys, tmp_path):
     assert (tmp_path / "out.txt").read_text("utf-8").split("\n")[1] == ""
 
 
+def test_another_file_of_the_same_name_does_not_overwrite_the_results(
+    attention_run, capsys, tmp_path
+):
+    step = RunDirectory.open(attention_run).load_model().step
+    first, second = (attention_run / "hypotheses" / f"same.xx.{step}{n}.txt" for n in ("", ".2"))
+    for folder, text, path in (
+        ("a", "bado\n", first),
+        ("b", "fena\n", second),
+        ("a", "kira\n", first),  # the same file, edited
+        ("b", "kira\n", second),
+    ):
+        source = tmp_path / folder / "same.xx"
+        source.parent.mkdir(exist_ok=True)
+        source.write_text(text, encoding="utf-8")
+        assert main([str(attention_run), "--src", str(source), "--ref", str(source)]) == 0
+        assert f"  hypotheses: {path}\n" in capsys.readouterr().out
+    first.with_suffix(".json").write_text('{"na', encoding="utf-8")
+    assert main([str(attention_run), "--src", str(source), "--ref", str(source)]) == 0
+    assert f"  hypotheses: {second}\n" in capsys.readouterr().out
+
+
 def test_another_data_root_is_used(attention_run, capsys, tmp_path):
     for side in ("xx", "yy"):
         text = (attention_run / "corpus" / f"test.{side}").read_text("utf-8")
