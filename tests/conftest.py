@@ -1,7 +1,7 @@
 """Fixtures that more than one test module uses, and what holds for every test.
 
-The shapes annotated in the modules that compute are checked at every call while tests run: a wrong
-one is a failed test.
+The shapes annotated in the modules that compute are checked at every call while tests run, but for
+the training of the runs that tests share: a wrong one is a failed test.
 """
 
 import logging
@@ -32,6 +32,10 @@ for _name in ("SACREBLEU_SEED", "MASTER_ADDR", "WORLD_SIZE", "RANK", "LOCAL_RANK
     os.environ.pop(_name, None)
 
 from tiny_run import copy_run, make_tiny_run, write_tiny_corpus  # noqa: E402
+
+from mt.garbage import spare_garbage_collector  # noqa: E402
+
+spare_garbage_collector()
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them the
 # commands that they start and send it to.
@@ -96,5 +100,10 @@ def _own_run(name: str, tmp_path_factory: pytest.TempPathFactory, *, decoder: st
     trained = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with filelock.FileLock(f"{trained}.lock"):
         if not trained.exists():
-            make_tiny_run(trained, decoder)
+            # Checks of shapes take two fifths of this training; other tests train with them.
+            jaxtyping.config.update("jaxtyping_disable", True)
+            try:
+                make_tiny_run(trained, decoder)
+            finally:
+                jaxtyping.config.update("jaxtyping_disable", False)
     return copy_run(trained, tmp_path_factory.mktemp("runs") / name)

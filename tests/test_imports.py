@@ -23,6 +23,7 @@ FLOORS: list[set[str]] = [
         "mt.device",
         "mt.faults",
         "mt.file_names",
+        "mt.garbage",
         "mt.metrics",
         "mt.models",
         "mt.search",

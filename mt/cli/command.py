@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mt.choices import Device, Precision
 from mt.cli.options import count, penalty
+from mt.garbage import spare_garbage_collector
 
 CHECKPOINT_HELP = "best, last, another name in RUN/checkpoints, or a file (default: best)"
 _FAILURE = 1
@@ -21,6 +22,7 @@ def run_command(prog: str, body: Callable[[], int], *, log_level: int = logging.
     The code is 1 after a failure that the user can mend, and 128 and the signal's number after
     Ctrl-C or when the reader of a pipe has left.
     """
+    spare_garbage_collector()
     logging.basicConfig(stream=sys.stderr, format=f"{prog}: %(message)s")
     logging.getLogger("mt").setLevel(log_level)
     try:

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mt.cli.command import is_out_of_memory
 from mt.cli.overrides import check_resume_overrides, checked_overrides, is_override, keys_not_swept
 from mt.config import Config, DataConfig
+from mt.garbage import spare_garbage_collector
 
 if TYPE_CHECKING:
     from mt.training.world import World
@@ -38,6 +39,7 @@ ConfigStore.instance().store(name="schema", node=Config)
 
 def main() -> None:
     """Run the command line."""
+    spare_garbage_collector()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("mt").setLevel(logging.INFO)
     try:

@@ -16,6 +16,7 @@ from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from mt.config import Config, TrainerConfig
 from mt.device import available_cores, select_device
+from mt.garbage import spare_garbage_collector
 from mt.training.world import ConnectionLostError, ends_process, launched_size
 
 # Memory in huge pages: the large buffers of an update then cost fewer page faults. The C library
@@ -89,6 +90,7 @@ def launch(work: Callable[[Config], None], config: Config, n_processes: int) -> 
 
 
 def _work(rank: int, work: Callable[[Config], None], config: Config) -> None:
+    spare_garbage_collector()
     os.setpgid(0, 0)  # else a terminal's Ctrl-C would come twice: from it, and passed on
     os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
     with ends_process():
