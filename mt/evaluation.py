@@ -258,9 +258,9 @@ def _holds_another(path: Path, data: EvaluationSet) -> bool:
         results = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
-    except ValueError:  # not written to its end
+    except ValueError:  # cut off, or none of ours
         return True
-    return bool(results.get("source_file") != data.source_file)
+    return not isinstance(results, dict) or results.get("source_file") != data.source_file
 
 
 def write_evaluation(
