@@ -245,10 +245,11 @@ def hypotheses_path(
         parts.append(f"penalty-{evaluation.length_penalty:g}")
     if system.precision != "fp32":
         parts.append(system.precision)
-    path, number = folder / ".".join([*parts, "txt"]), 1
+    name, number = ".".join(parts), 1
+    path = folder / f"{name}.txt"
     while _holds_another(path, data):
         number += 1
-        path = folder / ".".join([*parts, str(number), "txt"])
+        path = folder / f"{name}.{number}.txt"
     return path
 
 

@@ -58,7 +58,6 @@ def check_everything(world: World) -> None:
 
 def test_three_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     multiprocessing.set_forkserver_preload([__name__, "torch._dynamo"])  # imported once, not thrice
     context = start_processes(
