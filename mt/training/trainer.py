@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -59,6 +60,7 @@ class Trainer:
         self.device = device
         self.precision = select_precision(config.trainer.precision.name, device)
         self.progress = Progress()
+        self.resumed_from = Progress()
         self.keeper = CheckpointKeeper(run, config.trainer)
         total = config.trainer.max_epochs * len(loader)
         self.total_steps = min(total, config.trainer.max_steps or total)
@@ -113,6 +115,7 @@ class Trainer:
         self.schedule.load_state_dict(saved["schedule"])
         self.loader.sampler.load_state_dict(saved["sampler"])
         self.progress = Progress(**saved["progress"])
+        self.resumed_from = replace(self.progress)
         if self.ema is not None:
             self.ema.average = [average.to(self.device) for average in saved["ema"]]
         if saved["processes"] != self.world.size:
@@ -296,13 +299,14 @@ class Trainer:
     def _record_update(
         self, tracker: Tracker | Silence, values: dict[str, float], *, tokens_per_s: float
     ) -> None:
-        progress = self.progress
+        progress, before = self.progress, self.resumed_from
         place = {"epoch": progress.epoch, "seconds": progress.seconds}
         tracker.event("train", progress.step, values | {"tokens_per_s": tokens_per_s} | place)
         tracker.progress(
             progress.step,
             loss=values["nll"],
-            tokens_per_s=progress.tokens / progress.seconds,
+            # of this process: the run may have begun on another machine, or beside other work
+            tokens_per_s=(progress.tokens - before.tokens) / (progress.seconds - before.seconds),
         )
 
     def _record_validation(self, validation: Validation, tracker: Tracker | Silence) -> None:

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import unittest.mock
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mt.checkpoint import RunDirectory, load_checkpoint
+from mt.checkpoint import RunDirectory, load_checkpoint, save_checkpoint
 from mt.choices import Keep, Metric, Precision
 from mt.config import Config, SearchConfig, TrainerConfig
 from mt.decoding import search_ids
@@ -21,6 +22,7 @@ from mt.training import trainer as trainer_module
 from mt.training.keeper import CheckpointKeeper
 from mt.training.progress import DivergenceError, Progress
 from mt.training.run import train
+from mt.training.tracking import Tracker
 from mt.training.trainer import Trainer
 from mt.training.world import World
 
@@ -188,6 +190,29 @@ def test_a_resumed_run_goes_on_from_what_it_was_told_last(config: Config) -> Non
     saved = RunDirectory.open(config.run).load_config()
     assert (saved.trainer.max_steps, saved.resume) == (16, False)
     assert saved == change(config, max_steps=16)
+
+
+def test_the_speed_shown_is_that_of_this_process(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the run did before it was resumed, on a slow machine perhaps, does not enter."""
+    train(config)
+    saved = last(config)
+    saved["progress"]["seconds"] += 1e6
+    save_checkpoint(Path(config.run) / "checkpoints" / "last.pt", saved)
+    shown = []
+    monkeypatch.setattr(
+        Tracker, "progress", lambda self, step, *, loss, tokens_per_s: shown.append(tokens_per_s)
+    )
+    train(dataclasses.replace(change(config, max_steps=16), resume=True))
+    events = [e for e in RunDirectory(config.run).read_metrics() if e["event"] == "train"][12:]
+    times = [saved["progress"]["seconds"], *(event["seconds"] for event in events)]
+    tokens = sum(
+        event["tokens_per_s"] * (after - before)
+        for event, (before, after) in zip(events, pairwise(times), strict=True)
+    )
+    assert shown[0] == pytest.approx(events[0]["tokens_per_s"], rel=1e-6)
+    assert shown[-1] == pytest.approx(tokens / (times[-1] - times[0]), rel=1e-6)
 
 
 def test_one_training_at_a_time_in_a_run(config: Config) -> None:
