@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from mt.cli.command import add_model_options, check_writable, run_command, set_threads
+from mt.file_names import joined_names
 
 PROG = "mt-compare"
 _EXAMPLES = """\
@@ -27,12 +28,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from mt.comparison import compare, run_names
     from mt.comparison_report import plain_table, write_report
-    from mt.file_names import joined_names
 
     set_threads(arguments.threads)
     paths = [Path(run) for run in arguments.run]
-    names = [name.replace("/", "-") for name in run_names(paths)]
-    folder = Path(arguments.output or f"comparison/{joined_names(names, '_')}")
+    folder = Path(arguments.output or f"comparison/{_report_name(run_names(paths), arguments)}")
     check_writable(folder)
     comparison = compare(
         paths,
@@ -51,6 +50,20 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _report_name(names: Sequence[str], arguments: argparse.Namespace) -> str:
+    """Return a name that no comparison of other runs, splits or options has."""
+    parts = [joined_names([name.replace("/", "-") for name in names], "_")]
+    if arguments.split:
+        parts.append(joined_names(list(dict.fromkeys(arguments.split)), "+"))
+    if arguments.checkpoint != "best":
+        parts.append(arguments.checkpoint)
+    if arguments.beam_size is not None:
+        parts.append(f"beam-{arguments.beam_size}")
+    if arguments.length_penalty is not None:
+        parts.append(f"penalty-{arguments.length_penalty:g}")
+    return ".".join(parts)
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=PROG,
@@ -61,7 +74,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("run", nargs="+", metavar="RUN", help="run directories, two or more")
     add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
-    add("--output", metavar="DIR", help="for report and figures (default: comparison/NAMES)")
+    add(
+        "--output",
+        metavar="DIR",
+        help="for report and figures (default: comparison/NAMES, with splits and options given)",
+    )
     add(
         "--checkpoint", choices=("best", "last", "averaged"), default="best", help="(default: best)"
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mt.cli.compare import main
+from mt.cli.compare import _parse, _report_name, main
 
 
 def test_the_table_the_report_and_the_pictures(
@@ -13,13 +13,28 @@ def test_the_table_the_report_and_the_pictures(
     text = capsys.readouterr().out
     assert text.startswith("test: 20 sentences\n")
     assert "baseline against attention" in text
-    assert text.endswith("report and figures: comparison/attention_baseline/report.md\n")
-    folder = tmp_path / "comparison" / "attention_baseline"
+    assert text.endswith("report and figures: comparison/attention_baseline.beam-1/report.md\n")
+    folder = tmp_path / "comparison" / "attention_baseline.beam-1"
     assert {path.name for path in folder.iterdir()} == {
         "report.md",
         "bleu_by_length.png",
         "gradient_reach.png",
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ("", "one_two-a"),
+        ("--split test --split long --split test", "one_two-a.test+long"),
+        ("--checkpoint last --length-penalty 0.60", "one_two-a.last.penalty-0.6"),
+        ("--beam-size 1 --split test", "one_two-a.test.beam-1"),
+        ("--batch-size 3 --threads 1 --device cpu --data-root there", "one_two-a"),
+    ],
+)
+def test_a_comparison_with_other_options_does_not_write_over_the_first(options, name):
+    arguments = _parse(["one", "two/a", *options.split()])
+    assert _report_name(["one", "two/a"], arguments) == name
 
 
 def test_the_folder_can_be_chosen_but_is_no_file(attention_run, baseline_run, capsys, tmp_path):
