@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _report_name(names: Sequence[str], arguments: argparse.Namespace) -> str:
-    """Return a name that no comparison of other runs, splits or options has."""
+    """Name a comparison by its runs, its splits and what else is not usual."""
     parts = [joined_names([name.replace("/", "-") for name in names], "_")]
     if arguments.split:
         parts.append(joined_names(list(dict.fromkeys(arguments.split)), "+"))
