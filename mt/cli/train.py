@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra.conf import HydraConf
@@ -222,13 +222,13 @@ def _resumed_config(composed: DictConfig, overrides: list[str]) -> Config:
     return dataclasses.replace(compose_config(merged), run=run, resume=True)
 
 
-def _end_without_reader() -> None:
+def _end_without_reader() -> NoReturn:
     """End quietly: whoever read standard output has left."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(128 + signal.SIGPIPE) from None
 
 
-def _fail(message: str, *, code: int) -> None:
+def _fail(message: str, *, code: int) -> NoReturn:
     print(f"mt-train: {message}", file=sys.stderr)
     raise SystemExit(code)
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -165,12 +164,6 @@ def test_divergence_is_told_once(corpus: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def torchrun(*options: str) -> list[str]:
     return [
         sys.executable,
@@ -185,11 +178,13 @@ def torchrun(*options: str) -> list[str]:
 def test_two_agents_of_torchrun_equal_one_process(
     corpus: Path, alone: RunDirectory, tmp_path: Path
 ) -> None:
-    meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{free_port()}"]
-    agents = [
-        start(tmp_path, *overrides(corpus), under=torchrun(*meeting, "--local-addr=127.0.0.1"))
-        for _ in range(2)
+    meeting = [
+        "--rdzv-backend=c10d",
+        "--rdzv-conf=store_type=file",  # a port might be taken before they meet there
+        f"--rdzv-endpoint={tmp_path / 'meeting'}",
+        "--local-addr=127.0.0.1",
     ]
+    agents = [start(tmp_path, *overrides(corpus), under=torchrun(*meeting)) for _ in range(2)]
     done = [finish(agent) for agent in agents]
     assert [agent.returncode for agent in done] == [0, 0], done[0].stderr + done[1].stderr
     assert sum(agent.stdout.count("Done (finished)") for agent in done) == 1
