@@ -1,32 +1,30 @@
-"""A few fixed validation sentences, shown in TensorBoard with what attention looks at."""
+"""A few fixed validation sentences, for TensorBoard, with what attention looks at."""
+
+from collections.abc import Iterator
 
 from mt.data.tokenizer import Tokenizer
-from mt.training.tracking import Tracker
+from mt.training.tracking import Sample
 from mt.training.validation import Validation, Validator
 
 
-def show_samples(
-    tracker: Tracker,
+def draw_samples(
     validation: Validation,
     validator: Validator,
     *,
     source_tokenizer: Tokenizer,
     n_samples: int,
-    step: int,
-) -> None:
-    """Write source, reference, translation and attention of evenly spaced sentences."""
+) -> Iterator[Sample]:
+    """Yield at most `n_samples` evenly spaced sentences, each drawn when it is asked for."""
     stride = max(1, len(validator.pairs) // max(1, n_samples))
-    for number, row in enumerate(range(0, len(validator.pairs), stride)[:n_samples]):
-        source = validator.pairs[row].src
-        tracker.text(
-            f"sample_{number}/translation",
+    for row in range(0, len(validator.pairs), stride)[:n_samples]:
+        source, hypothesis = validator.pairs[row].src, validation.hypotheses[row]
+        text = (
             f"- source: {source_tokenizer.decode(source)}\n"
             f"- reference: {validator.references[row]}\n"
-            f"- translation: {validation.translations[row]}",
-            step,
+            f"- translation: {validation.translations[row]}"
         )
-        hypothesis = validation.hypotheses[row]
         if hypothesis.alignment is None or not hypothesis.tokens:
+            yield Sample(text, None)
             continue
         from mt.plotting import alignment_figure  # loads matplotlib: not before it is needed
 
@@ -35,4 +33,4 @@ def show_samples(
             [*validator.tokenizer.pieces(hypothesis.tokens), "</s>"],
             hypothesis.alignment.tolist(),
         )
-        tracker.figure(f"sample_{number}/attention", figure, step)
+        yield Sample(text, figure)

@@ -5,10 +5,10 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -33,6 +33,18 @@ def keep_locks_in_process() -> None:
     tqdm.set_lock(threading.RLock())
 
 
+class Sample(NamedTuple):
+    """A sentence as TensorBoard shows it.
+
+    Attributes:
+        text: Source, reference and translation.
+        attention: What the decoder looked at; None where it has no attention.
+    """
+
+    text: str
+    attention: "Figure | None"
+
+
 class Silence:
     """What a process has in place of a `Tracker` when another one writes."""
 
@@ -45,6 +57,9 @@ class Silence:
 
     def event(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Do nothing."""
+
+    def samples(self, samples: Iterable[Sample], step: int) -> None:
+        """Do nothing; they are not drawn either."""
 
     def progress(self, step: int, *, loss: float, tokens_per_s: float) -> None:
         """Do nothing."""
@@ -122,10 +137,9 @@ class Tracker:
                 round(left / 60),
             )
 
-    def text(self, name: str, text: str, step: int) -> None:
-        """Show a text in TensorBoard."""
-        self._writer.add_text(name, text, step)
-
-    def figure(self, name: str, figure: "Figure", step: int) -> None:
-        """Show a figure in TensorBoard."""
-        self._writer.add_figure(name, figure, step)
+    def samples(self, samples: Iterable[Sample], step: int) -> None:
+        """Show sentences in TensorBoard, with what attention looked at."""
+        for number, sample in enumerate(samples):
+            self._writer.add_text(f"sample_{number}/translation", sample.text, step)
+            if sample.attention is not None:
+                self._writer.add_figure(f"sample_{number}/attention", sample.attention, step)

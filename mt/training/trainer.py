@@ -21,7 +21,7 @@ from mt.training.interrupt import Interrupt
 from mt.training.keeper import CheckpointKeeper
 from mt.training.optim import ExponentialMovingAverage, Schedule, build_optimizer
 from mt.training.progress import DivergenceError, Outcome, Progress
-from mt.training.samples import show_samples
+from mt.training.samples import draw_samples
 from mt.training.tracking import Silence, Tracker
 from mt.training.validation import Validation, Validator
 from mt.training.world import World
@@ -329,15 +329,13 @@ class Trainer:
             validation.bleu.value,
             marker,
         )
-        if isinstance(tracker, Tracker):
-            show_samples(
-                tracker,
-                validation,
-                self.validator,
-                source_tokenizer=self.tokenizers.src,
-                n_samples=self.config.trainer.samples,
-                step=step,
-            )
+        samples = draw_samples(
+            validation,
+            self.validator,
+            source_tokenizer=self.tokenizers.src,
+            n_samples=self.config.trainer.samples,
+        )
+        tracker.samples(samples, step)
 
     def _outcome(self, reason: str) -> Outcome:
         progress = self.progress

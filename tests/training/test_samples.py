@@ -7,7 +7,8 @@ import torch
 
 from mt.data.batching import Pair
 from mt.search import Hypothesis
-from mt.training.samples import show_samples
+from mt.training.samples import draw_samples
+from mt.training.tracking import Sample
 
 
 class _Words:
@@ -20,21 +21,7 @@ class _Words:
         return [f"w{i}" for i in ids]
 
 
-class _Record:
-    """A tracker that remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.texts: dict[str, tuple[str, int]] = {}
-        self.figures: list[tuple[str, int]] = []
-
-    def text(self, name: str, text: str, step: int) -> None:
-        self.texts[name] = (text, step)
-
-    def figure(self, name: str, figure: Any, step: int) -> None:
-        self.figures.append((name, step))
-
-
-def _show(n_samples: int, *, attention: bool = True) -> _Record:
+def _draw(n_samples: int, *, attention: bool = True) -> list[Sample]:
     rows = range(4)
     weights = torch.ones(2, 2) if attention else None
     validation: Any = SimpleNamespace(
@@ -46,30 +33,27 @@ def _show(n_samples: int, *, attention: bool = True) -> _Record:
         references=[f"reference {row}" for row in rows],
         tokenizer=_Words(),
     )
-    record: Any = _Record()
     words: Any = _Words()
-    show_samples(record, validation, validator, source_tokenizer=words, n_samples=n_samples, step=9)
-    return record  # type: ignore[no-any-return]
+    return list(draw_samples(validation, validator, source_tokenizer=words, n_samples=n_samples))
 
 
 def test_they_are_evenly_spaced_and_whole() -> None:
-    record = _show(2)
-    assert record.texts == {
-        f"sample_{number}/translation": (
-            f"- source: w{10 + row}\n- reference: reference {row}\n"
-            f"- translation: translation {row}",
-            9,
-        )
-        for number, row in ((0, 0), (1, 2))
-    }
-    assert record.figures == [("sample_0/attention", 9), ("sample_1/attention", 9)]
+    samples = _draw(2)
+    assert [sample.text for sample in samples] == [
+        f"- source: w{10 + row}\n- reference: reference {row}\n- translation: translation {row}"
+        for row in (0, 2)
+    ]
+    for sample, row in zip(samples, (0, 2), strict=True):
+        assert sample.attention is not None
+        [axes] = sample.attention.axes[:1]
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == [f"w{10 + row}", "</s>"]
+        assert [tick.get_text() for tick in axes.get_yticklabels()] == [f"w{20 + row}", "</s>"]
 
 
 def test_as_many_as_there_are() -> None:
-    assert len(_show(9).texts) == 4
-    assert _show(0).texts == {}
+    assert len(_draw(9)) == 4
+    assert _draw(0) == []
 
 
 def test_without_attention_there_is_no_picture() -> None:
-    record = _show(2, attention=False)
-    assert (len(record.texts), record.figures) == (2, [])
+    assert [sample.attention for sample in _draw(2, attention=False)] == [None, None]

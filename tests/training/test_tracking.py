@@ -1,6 +1,7 @@
 """The record of a run: every update once, in `metrics.jsonl` and in TensorBoard."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mt.checkpoint import RunDirectory
 from mt.plotting import alignment_figure
 from mt.training import tracking
-from mt.training.tracking import Tracker
+from mt.training.tracking import Sample, Silence, Tracker
 
 
 def _tensorboard(run: RunDirectory) -> EventAccumulator:
@@ -44,14 +45,29 @@ def test_numbers_stand_in_both_records(tmp_path: Path) -> None:
     assert names == {"train/loss", "train/lr", "valid/loss", "valid/bleu"}
 
 
-def test_texts_and_figures_reach_tensorboard(tmp_path: Path) -> None:
+def test_samples_reach_tensorboard(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
+    figure = alignment_figure(["a"], ["b"], [[1.0]])
     with Tracker(run, step=0, total_steps=1) as tracker:
-        tracker.text("samples/0", "ein Mann", 1)
-        tracker.figure("alignment/0", alignment_figure(["a"], ["b"], [[1.0]]), 1)
-    tags = _tensorboard(run).Tags()
-    assert tags["images"] == ["alignment/0"]
-    assert any(name.startswith("samples/0") for name in tags["tensors"])
+        tracker.samples([Sample("ein Mann", figure), Sample("eine Frau", None)], 1)
+    board = _tensorboard(run)
+    assert board.Tags()["images"] == ["sample_0/attention"]
+    texts = [f"sample_{number}/translation/text_summary" for number in range(2)]
+    assert board.Tags()["tensors"] == texts
+    found = [board.Tensors(name)[0] for name in texts]
+    assert [(one.step, one.tensor_proto.string_val[0]) for one in found] == [
+        (1, b"ein Mann"),
+        (1, b"eine Frau"),
+    ]
+
+
+def test_a_silent_process_draws_no_samples() -> None:
+    def draw() -> Iterator[Sample]:
+        raise AssertionError("a sample was asked for")
+        yield
+
+    with Silence() as silence:
+        silence.samples(draw(), 1)
 
 
 def test_a_killed_run_goes_on_with_every_update_recorded_once(tmp_path: Path) -> None:
