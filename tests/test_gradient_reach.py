@@ -1,5 +1,7 @@
 """Gradient norms are those of finite differences, whatever the batch; the model stays."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -95,6 +97,18 @@ def test_the_model_stays_as_it_was():
     assert score_ids(model, PAIRS) == before
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not model.src_embedding._forward_hooks
+
+
+@pytest.mark.parametrize("decoder", list(DecoderKind))
+def test_nothing_is_kept_of_a_measurement(decoder):
+    model = tiny_model(decoder)
+
+    def n_tensors():
+        source_gradient_norms(model, PAIRS)
+        gc.collect()
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+    assert n_tensors() == n_tensors()
 
 
 def test_a_long_way_to_the_only_vector_weakens_the_gradient():

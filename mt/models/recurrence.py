@@ -77,7 +77,9 @@ class _NoteGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        ctx.noted.append((x, d_y))
+        # Not x itself, whose graph holds this list: where no weight wants its gradient, as in a
+        # measurement of the sources', nothing would ever break that circle.
+        ctx.noted.append((x.detach(), d_y))
         return (d_y @ weight).to(ctx.dtype), None, None, None
 
 
