@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mt.choices import DecoderKind
 from mt.config import ModelConfig, SearchConfig
-from mt.data.batching import Pair
+from mt.data.batching import Batch, Pair, collate
 from mt.data.tokenizer import BOS_ID, EOS_ID
 from mt.decoding import score_ids, search_ids
 from mt.models.seq2seq import SearchState, Seq2Seq, StepOutput, build_model
@@ -143,6 +143,23 @@ def test_scores_stand_in_the_order_of_the_pairs(model: Seq2Seq) -> None:
     scores = score_ids(model, pairs, batch_size=3)
     assert len(set(scores)) == 10
     assert scores == pytest.approx([score_ids(model, [pair])[0] for pair in pairs], abs=1e-9)
+
+
+def test_very_long_pairs_are_not_padded_into_one_batch(
+    model: Seq2Seq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [Pair([5] * length, [6] * length) for length in (2, 40, 3, 12, 9, 2)]
+    expected = score_ids(model, pairs)
+    sizes = []
+
+    def count(batch: list[Pair]) -> Batch:
+        sizes.append((len(batch), max(len(pair.src) for pair in batch)))
+        return collate(batch)
+
+    monkeypatch.setattr("mt.decoding.collate", count)
+    monkeypatch.setattr("mt.decoding._WEIGHTS_AT_ONCE", 300)
+    assert score_ids(model, pairs, batch_size=3) == pytest.approx(expected, abs=1e-9)
+    assert sizes == [(1, 40), (1, 12), (1, 9), (3, 3)]
 
 
 def test_a_score_is_the_sum_over_the_target_and_its_end(model: Seq2Seq) -> None:
