@@ -11,6 +11,7 @@ import pytest
 from tiny_run import tiny_config, tiny_corpus
 
 from mt import Translator
+from mt.checkpoint import RunDirectory
 from mt.data.corpus import load_split
 from mt.training.run import train
 
@@ -76,6 +77,28 @@ def test_an_option_given_again_adds_another_models_translations(
     for start in (n, 2 * n):  # a model, and an ensemble of it with itself
         assert [src for src, _ in pairs[start : start + n]] == sources
     assert pairs[n : 2 * n] == pairs[2 * n : 3 * n]
+
+
+def test_a_split_may_lie_in_a_folder(
+    attention_run: Path,
+    backward_run: Path,
+    tmp_path: Path,
+    run_here: Callable[..., int],
+) -> None:
+    corpus = shutil.copytree(attention_run / "corpus", tmp_path / "copy")
+    (corpus / "dev").mkdir()
+    for language in ("xx", "yy"):
+        (corpus / f"valid.{language}").rename(corpus / "dev" / f"v.{language}")
+    forward = RunDirectory(shutil.copytree(attention_run, tmp_path / "forward"))
+    config = forward.load_config()
+    splits = config.data.splits | {"valid": "dev/v"}
+    forward.write_config(
+        dataclasses.replace(config, data=dataclasses.replace(config.data, splits=splits))
+    )
+    output = tmp_path / "diversified"
+    runs = ["--forward", forward.path, "--backward", backward_run, "--data-root", corpus]
+    assert run_here(DIVERSIFY, *runs, "--output", output) == 0
+    assert (output / "dev" / "v.xx").read_bytes() == (corpus / "dev" / "v.xx").read_bytes()
 
 
 def test_a_fault_on_the_way_leaves_nothing_behind(
