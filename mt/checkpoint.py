@@ -194,11 +194,24 @@ class RunDirectory:
         )
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """Read the events of `metrics.jsonl`; a last line cut off by a crash is left out."""
+        """Read the events of `metrics.jsonl`; a last line cut off by a crash is left out.
+
+        Raises:
+            ValueError: Another line is no JSON.
+        """
         if not self.metrics_path.is_file():
             return []
-        lines = self.metrics_path.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1]]
+        events = []
+        lines = self.metrics_path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                events.append(json.loads(line))
+            except ValueError:
+                raise ValueError(
+                    f"{self.metrics_path}, line {number}: this is no JSON: {line[:60]!r}; take the "
+                    "line out of the file"
+                ) from None
+        return events
 
 
 def load_ensemble(

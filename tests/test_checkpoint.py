@@ -363,3 +363,10 @@ def test_metrics_come_back_without_a_line_cut_off(tmp_path: Path) -> None:
         events = run.read_metrics()
         assert [event["event"] for event in events] == ["train", "end"]
         assert events[1]["text"] == "a\u2028b"
+
+
+def test_a_damaged_line_of_the_metrics_is_named(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.metrics_path.write_bytes(b'{"event": "start", "step": 0}\n\x00\x00\xff\n{"step": 1}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2: this is no JSON: .* take the"):
+        run.read_metrics()
