@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 import re
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -84,8 +84,29 @@ def keys_not_swept(arguments: Iterable[str]) -> list[str]:
     return [one.key_or_group for one in parsed or [] if not one.is_sweep_override()]
 
 
+def check_sweep_runs(arguments: Sequence[str]) -> None:
+    """Look whether the jobs of a sweep have folders of their own.
+
+    Raises:
+        ValueError: `run` is the same in all of them.
+    """
+    if not {"-m", "--multirun"}.intersection(arguments):
+        return
+    parsed = _parse([one for one in arguments if is_override(one)]) or []
+    if not any(one.is_sweep_override() for one in parsed):
+        return
+    for one in parsed:
+        if one.key_or_group == "run" and not one.is_sweep_override():
+            name = str(one.value())
+            if "${" not in name:
+                raise ValueError(
+                    f"run={name} is one folder for all jobs of the sweep: leave it out, and each "
+                    f"gets its own, or name what is swept, for example run='{name}-${{seed}}'"
+                )
+
+
 def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
-    """Return the overrides to apply to a resumed run, without Hydra's `+` and `++`.
+    """Return the keys that a resumed run takes from the command line.
 
     Raises:
         ValueError: An override that would make another run of it.
@@ -100,7 +121,7 @@ def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
                 f"{override} cannot go with resume=true, which goes on with the run's own "
                 f"config.yaml; accepted is {', '.join(RESUMABLE)}. Otherwise start a new run"
             )
-        kept.append(override.lstrip("+"))
+        kept.append(key)
     return kept
 
 

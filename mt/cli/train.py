@@ -19,7 +19,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mt.cli.command import is_out_of_memory
-from mt.cli.overrides import check_resume_overrides, checked_overrides, is_override, keys_not_swept
+from mt.cli.overrides import (
+    check_resume_overrides,
+    check_sweep_runs,
+    checked_overrides,
+    is_override,
+    keys_not_swept,
+)
 from mt.config import Config, DataConfig
 from mt.garbage import spare_garbage_collector
 
@@ -44,6 +50,7 @@ def main() -> None:
     logging.getLogger("mt").setLevel(logging.INFO)
     try:
         arguments = checked_overrides(sys.argv[1:], CONFIGS)
+        check_sweep_runs(arguments)
     except ValueError as error:
         _fail(str(error), code=2)
     if same := keys_not_swept(arguments):
@@ -216,9 +223,9 @@ def _resumed_config(composed: DictConfig, overrides: list[str]) -> Config:
     kept = check_resume_overrides(overrides)
     run = composed.run
     saved = RunDirectory.open(run).load_config()
-    merged = OmegaConf.merge(OmegaConf.structured(saved), OmegaConf.from_dotlist(kept))
-    if not isinstance(merged, DictConfig):
-        raise TypeError(f"the merged configuration is a {type(merged).__name__}")
+    merged = OmegaConf.structured(saved)
+    for key in kept:
+        OmegaConf.update(merged, key, OmegaConf.select(composed, key))
     return dataclasses.replace(compose_config(merged), run=run, resume=True)
 
 

@@ -3,7 +3,12 @@
 import pytest
 from hydra import compose, initialize_config_dir
 
-from mt.cli.overrides import check_resume_overrides, checked_overrides, keys_not_swept
+from mt.cli.overrides import (
+    check_resume_overrides,
+    check_sweep_runs,
+    checked_overrides,
+    keys_not_swept,
+)
 from mt.cli.train import CONFIGS, compose_config
 from mt.config import Config
 
@@ -66,6 +71,15 @@ def test_what_is_not_swept_is_found() -> None:
     assert keys_not_swept(["optim.lr=[1"]) == []  # Hydra's to complain of
 
 
+def test_a_sweep_needs_a_folder_for_each_job() -> None:
+    with pytest.raises(ValueError, match=r"run=x is one folder .* for example run='x-\$\{seed\}'"):
+        check_sweep_runs(["--multirun", "seed=1,2", "run=x"])
+    for fine in ("run=x-${seed}", "run=a,b", "seed=1"):
+        check_sweep_runs(["-m", "seed=1,2", fine])
+    check_sweep_runs(["--multirun", "seed=1", "run=x"])  # a launcher, and one job
+    check_sweep_runs(["seed=1,2", "run=x"])  # Hydra's to complain of
+
+
 def test_the_readmes_own_corpus_is_read_as_it_says() -> None:
     text = ["data=text", "data.name=mine", "data.src=en", "data.tgt=is", "data.root=corpus"]
     data = _compose([*text, "data.path=all.{lang}", "data.holdout.by=both", "run=x"]).data
@@ -93,7 +107,8 @@ def test_an_unknown_key_gets_advice(key: str, advice: str) -> None:
 
 def test_a_resumed_run_may_change_how_long_it_goes_on_and_where() -> None:
     kept = ["trainer.max_epochs=9", "trainer.max_steps=7", "data.root=there"]
-    assert check_resume_overrides(["run=x", "resume=true", *kept]) == kept
-    assert check_resume_overrides([f"++{override}" for override in kept]) == kept
+    keys = [override.split("=")[0] for override in kept]
+    assert check_resume_overrides(["run=x", "resume=true", *kept]) == keys
+    assert check_resume_overrides([f"++{override}" for override in kept]) == keys
     with pytest.raises(ValueError, match=r"optim\.lr=1 cannot go with resume=true, which goes on"):
         check_resume_overrides([*kept, "optim.lr=1"])

@@ -190,6 +190,20 @@ def test_what_is_no_fault_of_ours_is_no_traceback(
     assert message in capsys.readouterr().err
 
 
+def test_a_resumed_run_takes_values_as_they_were_written(
+    attention_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, taken = RunDirectory(attention_run).load_config(), list[Config]()
+    monkeypatch.setattr("mt.cli.train.train_and_report", taken.append)
+    for root in ("it's", "a: b", "5"):
+        overrides = [f"run={attention_run}", "resume=true", f"data.root={root}"]
+        monkeypatch.setattr(sys, "argv", ["mt-train", *overrides, "++trainer.max_steps=99"])
+        main()
+        config = taken.pop()
+        assert (config.data.root, config.trainer.max_steps) == (root, 99)
+        assert config.trainer.max_epochs == saved.trainer.max_epochs
+
+
 def test_a_configuration_of_somebody_else_is_no_traceback(tmp_path: Path) -> None:
     program = (
         "from mt import checkpoint\nfrom mt.cli.train import main\n"
