@@ -128,6 +128,9 @@ class DataConfig:
         return f"{self.src}-{self.tgt}"
 
 
+SMALLEST_VOCABULARY = 300  # of `tokenizer.vocab_size`
+
+
 @dataclass
 class TokenizerConfig:
     """The subword vocabulary, learned by sentencepiece from the training split."""
@@ -143,10 +146,10 @@ class TokenizerConfig:
 
     def __post_init__(self) -> None:
         _require(
-            self.vocab_size >= 300,
+            self.vocab_size >= SMALLEST_VOCABULARY,
             "tokenizer.vocab_size",
             self.vocab_size,
-            "at least 300 (256 bytes and the special symbols come first)",
+            f"at least {SMALLEST_VOCABULARY} (256 bytes and the special symbols come first)",
         )
         _require(
             0.9 <= self.character_coverage <= 1.0,

@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import sentencepiece
 
-from mt.config import TokenizerConfig, to_plain
+from mt.config import SMALLEST_VOCABULARY, TokenizerConfig, to_plain
 from mt.data.cache import cache_dir as default_cache_dir
 from mt.data.cache import whole_file
 
@@ -36,6 +36,7 @@ SAMPLED_SEGMENTATIONS = 64
 _LINE_BREAKS = dict.fromkeys(map(ord, "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"), " ")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SENTENCES_PER_THREAD = 500
+_USUAL_COVERAGE = 0.9995  # sentencepiece's advice for scripts of many characters
 
 _log = logging.getLogger(__name__)
 
@@ -220,16 +221,22 @@ def _explain(message: str, config: TokenizerConfig) -> str:
     asked = f"tokenizer.vocab_size={config.vocab_size}"
     if largest := re.search(r"value <= (\d+)", message):
         size = largest.group(1)
+        if int(size) < SMALLEST_VOCABULARY:
+            return (
+                f"the training text has {size} pieces, and the smallest vocabulary is of "
+                f"{SMALLEST_VOCABULARY}: give more text"
+            )
         return (
             f"{asked} is more than the training text can fill: the largest that works is {size}; "
             f"set tokenizer.vocab_size={size}, or give more text"
         )
     if required := re.search(r"required_chars\. \d+ vs (\d+)", message):
         size = required.group(1)
+        fewer = f", or tokenizer.character_coverage={_USUAL_COVERAGE}"
         return (
             f"{asked} does not hold every character of the training text: the smallest that works "
-            f"is {size}; set tokenizer.vocab_size={size} or more, or "
-            "tokenizer.character_coverage=0.9995"
+            f"is {size}; set tokenizer.vocab_size={size} or more"
+            + (fewer if config.character_coverage > _USUAL_COVERAGE else "")
         )
     if "sentences_.empty()" in message or "all_chars_count" in message:
         return "the training split holds no text to learn a vocabulary from"

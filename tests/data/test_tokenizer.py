@@ -227,6 +227,18 @@ def test_too_small_vocabulary_names_the_smallest(tmp_path: Path) -> None:
         train(TokenizerConfig(vocab_size=smallest - 1), tmp_path, alphabet)
 
 
+def test_advice_that_would_be_refused_is_not_given(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"has 2\d\d pieces, and the smallest vocabulary is of 300"
+    ):
+        train_tokenizers(["ab ba"], ["ba"], TokenizerConfig(vocab_size=300), cache_dir=tmp_path)
+    alphabet = ["".join(map(chr, range(0x4E00, 0x4E00 + 100)))]
+    with pytest.raises(ValueError, match=r"vocab_size=\d+ or more, or .*coverage=0\.9995$"):
+        train(TokenizerConfig(vocab_size=300), tmp_path, alphabet)
+    with pytest.raises(ValueError, match=r"vocab_size=\d+ or more$"):
+        train(TokenizerConfig(vocab_size=300, character_coverage=0.9995), tmp_path, alphabet)
+
+
 @pytest.mark.parametrize("nothing", [[], ["", " "]])
 def test_no_text_to_train_on(tmp_path: Path, nothing: list[str]) -> None:
     with pytest.raises(ValueError, match="no text"):
