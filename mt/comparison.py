@@ -38,11 +38,13 @@ class Training:
     """What a system is and what its training took; None where the run does not say.
 
     Attributes:
+        path: the run directory, absolute.
         seconds: time spent in updates.
         tokens_per_second: target tokens a second.
     """
 
     name: str
+    path: Path
     step: int
     parameters: int
     seconds: float | None
@@ -191,6 +193,7 @@ def _measure(
     )
     training = Training(
         name=name,
+        path=system.path.resolve(),
         step=system.step,
         parameters=model.n_parameters,
         seconds=_number(end.get("seconds")),

@@ -22,6 +22,28 @@ _HEADINGS = (
     "sentences/s",
 )
 _SIGNIFICANT = 0.05
+_REPORT = "report.md"
+
+
+def report_folder(name: str, runs: Sequence[Path]) -> Path:
+    """Return `comparison/NAME`; a number follows where that holds a report on other runs."""
+    folder, number = Path("comparison", name), 1
+    while _is_of_others(folder / _REPORT, runs):
+        number += 1
+        folder = folder.with_name(f"{name}.{number}")
+    return folder
+
+
+def _is_of_others(report: Path, runs: Sequence[Path]) -> bool:
+    try:
+        lines = report.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return False
+    return _runs_line([run.resolve() for run in runs]) not in lines
+
+
+def _runs_line(runs: Sequence[Path]) -> str:
+    return f"Runs: {', '.join(f'`{run}`' for run in runs)}."
 
 
 def write_report(comparison: Comparison, folder: Path) -> Path:
@@ -38,7 +60,7 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
         pictures = (f"bleu_by_length{suffix}.png", f"gradient_reach{suffix}.png")
         _save_figures(split, names, [folder / picture for picture in pictures])
         parts.append(_split_section(comparison, split, pictures))
-    path = folder / "report.md"
+    path = folder / _REPORT
     path.write_text("\n".join(parts), encoding="utf-8")
     return path
 
@@ -68,6 +90,8 @@ def _introduction(comparison: Comparison) -> str:
         "",
         f"{corpus.direction}, corpus {_escape(corpus.name)}. All systems translate the same "
         f"sentences; differences are tested against the first, {names[0]}.",
+        "",
+        _runs_line([system.path for system in comparison.systems]),
         "",
     ]
     if not comparison.same_vocabulary:

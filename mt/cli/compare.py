@@ -27,11 +27,14 @@ def _run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from mt.comparison import compare, run_names
-    from mt.comparison_report import plain_table, write_report
+    from mt.comparison_report import plain_table, report_folder, write_report
 
     set_threads(arguments.threads)
     paths = [Path(run) for run in arguments.run]
-    folder = Path(arguments.output or f"comparison/{_report_name(run_names(paths), arguments)}")
+    if arguments.output is None:
+        folder = report_folder(_report_name(run_names(paths), arguments), paths)
+    else:
+        folder = Path(arguments.output)
     check_writable(folder)
     comparison = compare(
         paths,

@@ -156,7 +156,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
     add("--paper-style", action="store_true", help="add BLEU of lowercased, Moses-tokenised text")
     add("--json", action="store_true", help="print a JSON list instead of a table")
-    add("--output", metavar="FILE.txt", help="for the hypotheses (default: below RUN/hypotheses)")
+    add(
+        "--output",
+        metavar="FILE.txt",
+        help="for the hypotheses, FILE.json for the results (default: below RUN/hypotheses)",
+    )
     arguments = parser.parse_args(argv)
     if (arguments.src is None) != (arguments.ref is None):
         parser.error("--src and --ref go together: give the source file and at least one reference")
@@ -171,6 +175,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
+def _is_evaluation(path: Path) -> bool:
+    try:
+        results = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(results, dict) and "hypotheses" in results and "sacrebleu" in results
+
+
 def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Refuse an output, or the JSON beside it, that would take the place of an input."""
     output = Path(arguments.output).resolve()
@@ -180,6 +192,12 @@ def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace
                 parser.error(
                     f"--output {arguments.output} would overwrite {option} {name}: give another"
                 )
+    results = output.with_suffix(".json")
+    if results.exists() and not _is_evaluation(results):
+        parser.error(
+            f"--output {arguments.output} would overwrite {results}, which holds something else "
+            "than the results of an evaluation: give another"
+        )
     if ".reference" in output.name:
         parser.error(
             f"--output {arguments.output}: names with .reference are those of the references that "

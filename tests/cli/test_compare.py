@@ -1,5 +1,7 @@
 """`mt-compare` from the outside: the table, the folder it fills, and how it fails."""
 
+import shutil
+
 import pytest
 
 from mt.cli.compare import _parse, _report_name, main
@@ -35,6 +37,21 @@ def test_the_table_the_report_and_the_pictures(
 def test_a_comparison_with_other_options_does_not_write_over_the_first(options, name):
     arguments = _parse(["one", "two/a", *options.split()])
     assert _report_name(["one", "two/a"], arguments) == name
+
+
+def test_a_comparison_of_runs_with_the_same_names_does_not_write_over_the_first(
+    attention_run, baseline_run, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for source in (attention_run, baseline_run):
+        shutil.copytree(source, tmp_path / "again" / source.name)
+    first = [str(attention_run), str(baseline_run), "--beam-size", "1"]
+    again = [f"again/{attention_run.name}", f"again/{baseline_run.name}", "--beam-size", "1"]
+    for runs, name in ((first, "beam-1"), (again, "beam-1.2"), (first, "beam-1")):
+        assert main(runs) == 0
+        folder = f"comparison/attention_baseline.{name}"
+        assert capsys.readouterr().out.endswith(f"report and figures: {folder}/report.md\n")
+    assert len(list((tmp_path / "comparison").iterdir())) == 2
 
 
 def test_the_folder_can_be_chosen_but_is_no_file(attention_run, baseline_run, capsys, tmp_path):

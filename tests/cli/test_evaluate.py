@@ -184,6 +184,17 @@ def test_wrong_usage_exits_with_2(capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", ["[1]", '{"hypotheses": 1}', "rubbish"])
+def test_results_do_not_take_the_place_of_something_else(capsys, tmp_path, content):
+    other = tmp_path / "out.json"
+    other.write_text(content, "utf-8")
+    with pytest.raises(SystemExit) as exit_info:
+        main(["run", "--output", str(tmp_path / "out.txt")])
+    assert exit_info.value.code == 2
+    assert f"would overwrite {other}, which holds something else" in capsys.readouterr().err
+    assert other.read_text("utf-8") == content
+
+
 @pytest.mark.parametrize("command", ["evaluate", "compare"])
 def test_help_does_not_wait_for_torch(command):
     code = (
