@@ -181,7 +181,7 @@ def evaluate(
     scores = [
         metrics.bleu(hypotheses, data.references, language=language),
         metrics.chrf(hypotheses, data.references),
-        metrics.ter(hypotheses, data.references),
+        metrics.ter(hypotheses, data.references, language=language),
     ]
     if paper_style:
         scores.append(metrics.paper_bleu(hypotheses, data.references, language=language))
@@ -304,7 +304,11 @@ def sacrebleu_command(
     names = ["bleu", "chrf", "ter"] if len(counts) == 1 else ["bleu", "chrf"]
     tokenizer = metrics.bleu_tokenizer(language)
     words = ["sacrebleu", *map(str, references), "-i", str(hypotheses), "-m", *names, "-w", "2"]
-    return shlex.join([*words, *(["--tokenize", tokenizer] if tokenizer != "13a" else [])])
+    if tokenizer != "13a":
+        words += ["--tokenize", tokenizer]
+    if "ter" in names and not metrics.sets_spaces(language):
+        words += ["--ter-normalized", "--ter-asian-support"]
+    return shlex.join(words)
 
 
 def _write_references(data: EvaluationSet, path: Path) -> tuple[Path, ...]:

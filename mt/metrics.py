@@ -120,9 +120,16 @@ def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Scor
     return _score("chrF2", CHRF(), hypotheses, references)
 
 
-def ter(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
-    """Compute the edit rate, lower is better (Snover et al. 2006); otherwise as `bleu`."""
-    return _score("TER", TER(), hypotheses, references)
+def ter(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], *, language: str = ""
+) -> Score:
+    """Compute the edit rate, lower is better (Snover et al. 2006); otherwise as `bleu`.
+
+    Edits are of words or, for Chinese and other languages without spaces, of CJK characters.
+    """
+    characters = not sets_spaces(language)
+    metric = TER(normalized=characters, asian_support=characters)
+    return _score("TER", metric, hypotheses, references)
 
 
 def paper_bleu(

@@ -199,9 +199,18 @@ def test_hypotheses_go_to_text_files_only(evaluation, test_set, tmp_path):
 def test_the_command_names_another_tokenizer():
     data = EvaluationSet("x", ["a"], [["b"]])
     files = [Path("my ref.txt")]
-    assert sacrebleu_command(Path("h.txt"), files, data, language="zh").endswith("--tokenize zh")
     command = sacrebleu_command(Path("h.txt"), files, data, language="de")
     assert command == "sacrebleu 'my ref.txt' -i h.txt -m bleu chrf ter -w 2"
+    command = sacrebleu_command(Path("h.txt"), files, data, language="zh")
+    assert command.endswith("-w 2 --tokenize zh --ter-normalized --ter-asian-support")
+
+
+def test_the_command_scores_text_without_spaces_as_we_do(evaluation, tmp_path):
+    data = EvaluationSet("z", ["a", "b"], [["我喜欢猫。"], ["今天天气好"]])
+    chinese = replace(evaluation, hypotheses=["我喜欢狗。", "今天天气很好"])
+    written = write_evaluation(chinese, data, tmp_path / "z.txt", language="zh")
+    score = metrics.ter(chinese.hypotheses, data.references, language="zh")
+    assert sacrebleu_scores(written.command)["TER"] == round(score.value, 2) == 20
 
 
 def test_an_unknown_split_lists_the_known_ones(system):

@@ -102,6 +102,13 @@ def test_the_tokenizer_follows_the_language(language, name):
     assert f"|tok:{name}" in score.signature
 
 
+def test_edits_of_text_without_spaces_are_of_characters():
+    hypotheses, references = ["我喜欢狗"], [["我喜欢猫"]]
+    score = metrics.ter(hypotheses, references, language="zh")
+    assert (score.value, "asian:yes" in score.signature) == (25, True)
+    assert metrics.ter(hypotheses, references, language="de").value == 100
+
+
 def test_languages_that_need_a_program_fall_back_to_characters(monkeypatch):
     monkeypatch.setattr(metrics, "find_spec", lambda name: None)
     assert metrics.bleu_tokenizer("ja") == metrics.bleu_tokenizer("ko") == "char"
