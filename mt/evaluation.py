@@ -54,6 +54,7 @@ class Evaluation:
 
     Attributes:
         name: of the evaluation set.
+        others: absolute paths of the runs whose models translated together with the checkpoint's.
         hypotheses: one translation a source sentence.
         scores: BLEU, chrF and TER, and what else was asked for.
         faults: of the hypotheses.
@@ -68,6 +69,7 @@ class Evaluation:
 
     name: str
     checkpoint: Path
+    others: tuple[Path, ...]
     step: int
     beam_size: int
     length_penalty: float
@@ -101,6 +103,7 @@ class Evaluation:
         return {
             "name": self.name,
             "checkpoint": str(self.checkpoint),
+            "others": list(map(str, self.others)),
             "step": self.step,
             "beam_size": self.beam_size,
             "length_penalty": self.length_penalty,
@@ -193,6 +196,7 @@ def evaluate(
     return Evaluation(
         name=data.name,
         checkpoint=system.checkpoint,
+        others=tuple(other.resolve() for other in system.others),
         step=system.step,
         beam_size=search.beam_size if beam_size is None else beam_size,
         length_penalty=search.length_penalty if length_penalty is None else length_penalty,
@@ -232,7 +236,8 @@ def hypotheses_path(
     """Return a file that no other evaluation has: named by set, update and what is not usual.
 
     The last, the best and an averaged model may be of the same update. Where another file of
-    sources with the same name has been translated, a number follows.
+    sources with the same name has been translated, or together with other runs of the same names,
+    a number follows.
     """
     own, parts = system.config.search, [evaluation.name, str(system.step)]
     if system.checkpoint.stem != "best":
@@ -247,21 +252,24 @@ def hypotheses_path(
         parts.append(system.precision)
     name, number = ".".join(parts), 1
     path = folder / f"{name}.txt"
-    while _holds_another(path, data):
+    while _holds_another(path, evaluation, data):
         number += 1
         path = folder / f"{name}.{number}.txt"
     return path
 
 
-def _holds_another(path: Path, data: EvaluationSet) -> bool:
-    """Return whether the results beside these hypotheses are of other sources."""
+def _holds_another(path: Path, evaluation: Evaluation, data: EvaluationSet) -> bool:
+    """Return whether the results beside these hypotheses are of other sources or other runs."""
     try:
         results = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return False
     except ValueError:  # cut off, or none of ours
         return True
-    return not isinstance(results, dict) or results.get("source_file") != data.source_file
+    if not isinstance(results, dict):
+        return True
+    found = results.get("source_file"), results.get("others", [])
+    return found != (data.source_file, list(map(str, evaluation.others)))
 
 
 def write_evaluation(

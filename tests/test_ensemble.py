@@ -81,7 +81,7 @@ def test_the_file_of_one_run_is_no_checkpoint_of_several(
 
 
 def test_evaluation_of_several_runs(
-    attention_run: Path, baseline_run: Path, capsys: pytest.CaptureFixture[str]
+    attention_run: Path, baseline_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate([str(attention_run), str(baseline_run)]) == 0
     assert f"{attention_run} + {baseline_run}, best.pt" in capsys.readouterr().out
@@ -89,3 +89,8 @@ def test_evaluation_of_several_runs(
     [result] = json.loads(capsys.readouterr().out)
     assert result["perplexity"] is None
     assert result["hypotheses"].endswith(f".with-{baseline_run.name}.txt")
+    again = shutil.copytree(baseline_run, tmp_path / baseline_run.name)
+    assert evaluate([str(attention_run), str(again), "--json"]) == 0
+    [other] = json.loads(capsys.readouterr().out)
+    assert (result["others"], other["others"]) == ([str(baseline_run)], [str(again)])
+    assert other["hypotheses"].endswith(f".with-{baseline_run.name}.2.txt")
