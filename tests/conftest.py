@@ -1,7 +1,7 @@
 """Fixtures that more than one test module uses, and what holds for every test.
 
 The shapes annotated in the modules that compute are checked at every call while tests run, but for
-the training of the runs that tests share: a wrong one is a failed test.
+the training of the runs that tests share and a longer one: a wrong one is a failed test.
 """
 
 import logging
@@ -9,6 +9,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
@@ -96,16 +97,28 @@ def baseline_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _own_run("baseline", tmp_path_factory, decoder="fixed_context")
 
 
+@pytest.fixture
+def unchecked_shapes() -> Iterator[None]:
+    """Leave out the checks of shapes: half the time of a training, and other tests train too."""
+    with _unchecked_shapes():
+        yield
+
+
+@contextmanager
+def _unchecked_shapes() -> Iterator[None]:
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+
+
 def _own_run(name: str, tmp_path_factory: pytest.TempPathFactory, *, decoder: str) -> Path:
     """Copy the run that the first of the test processes to want it trains for all of them."""
     base = tmp_path_factory.getbasetemp()
     trained = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with filelock.FileLock(f"{trained}.lock"):
         if not trained.exists():
-            # Checks of shapes take two fifths of this training; other tests train with them.
-            jaxtyping.config.update("jaxtyping_disable", True)
-            try:
+            with _unchecked_shapes():
                 make_tiny_run(trained, decoder)
-            finally:
-                jaxtyping.config.update("jaxtyping_disable", False)
     return copy_run(trained, tmp_path_factory.mktemp("runs") / name)

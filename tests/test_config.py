@@ -63,6 +63,17 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     ),
     (
         TokenizerConfig,
+        {"character_coverage": 0.5},
+        "tokenizer.character_coverage=0.5: accepted is 0.9 to 1",
+    ),
+    (OptimConfig, {"min_lr": -1.0}, "optim.min_lr=-1.0: accepted is 0 up to optim.lr"),
+    (
+        OptimConfig,
+        {"plateau_factor": 0.0},
+        "optim.plateau_factor=0.0: accepted is a number between 0 and 1",
+    ),
+    (
+        TokenizerConfig,
         {"sample_alpha": 1.0},
         "tokenizer.sample_alpha=1.0: accepted is a number from 0 up to, but not including, 1",
     ),

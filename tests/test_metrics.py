@@ -159,17 +159,19 @@ class TestPairedBootstrap:
     references = tuple([f"this is sentence {n} about number {n * 7}"] for n in range(40))
     good = tuple(group[0] for group in references)
     bad = tuple(text.replace("about", "x") if len(text) % 2 else text[:9] for text in good)
+    middle = (*good[:20], *bad[20:])
 
     def test_the_first_system_is_the_one_compared_to(self):
         result = metrics.paired_bootstrap(
-            [self.bad, self.good, self.bad], self.references, samples=200
+            [self.bad, self.good, self.bad, self.middle], self.references, samples=200
         )
-        first, better, same = result.systems
+        first, better, same, other = result.systems
         assert first.p_value is None
         assert better.p_value < 0.05
         assert same.p_value == 1.0  # an equal system is not a different one
         assert better.value == pytest.approx(100)
         assert first.value == metrics.bleu(self.bad, self.references).value
+        assert other.value == metrics.bleu(self.middle, self.references).value
         assert 0 < first.half_width < 15
         assert better.half_width == 0
         assert "seed:12345" in result.signature and "bs:200" in result.signature

@@ -237,6 +237,7 @@ def test_multirun_gives_every_job_its_own_run(corpus: Path, tmp_path: Path) -> N
     again = mt_train(tmp_path, *overrides, "trainer.max_steps=2", "seed=1,3", "--multirun")
     assert again.returncode == 1
     assert "attention-seed=1 exists already" in again.stderr and "Traceback" not in again.stderr
+    assert "mt-train: this job of the sweep failed, see above" in again.stderr
     assert RunDirectory.open(runs / "text-xx-yy-attention-seed=3").read_metrics()[-1]["step"] == 2
 
 

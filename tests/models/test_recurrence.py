@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from mt.models.recurrence import StepProduct, gru_step, run_gru
+from mt.models.recurrence import StepProduct, _run_on_cuda, gru_step, run_gru
 
 INPUT, WIDTH = 5, 7
 
@@ -112,3 +112,17 @@ def test_autocast_stays_near_the_plain_path() -> None:
         strict=True,
     ):
         assert (mine - plain).norm() < 0.03 * plain.norm()
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("lengths", [None, [3, 5, 1]])
+def test_the_path_of_cuda_is_the_same_function(
+    lengths: list[int] | None, bidirectional: bool
+) -> None:
+    recurrence = nn.GRU(INPUT, WIDTH, 2, bidirectional=bidirectional).double()
+    inputs, hidden = _random(6, 3, INPUT), _random(2 * (1 + bidirectional), 3, WIDTH)
+    real = None if lengths is None else torch.tensor(lengths)
+    on_cuda = _run_on_cuda(recurrence, inputs, hidden, real)  # which the CPU can do as well
+    torch.testing.assert_close(
+        tuple(on_cuda), tuple(run_gru(recurrence, inputs, hidden, lengths=real))
+    )

@@ -204,6 +204,7 @@ def _exact_matches(**options: object) -> float:
     return sum(right) / len(right)
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_attention_learns_to_reverse_and_one_fixed_vector_stays_behind() -> None:
     attention = _exact_matches()
     baseline = _exact_matches(decoder=DecoderKind.fixed_context)

@@ -5,10 +5,13 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from mt.cli.train import CONFIGS
 
@@ -62,14 +65,22 @@ def test_a_folder_without_finished_rows_is_an_error(
         assert error.startswith("ladder: error: ") and message in error
 
 
+@cache
+def _script() -> dict[str, Any]:
+    return runpy.run_path(str(LADDER))
+
+
+@cache
+def _composed(row: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("train", [f"experiment=ladder/{row}"])
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_every_row_says_what_it_changes_and_differs_from_the_row_below(row: str) -> None:
-    script = runpy.run_path(str(LADDER))
+    script = _script()
     path = CONFIGS / "experiment" / "ladder" / f"{row}.yaml"
     below = script["_stands_on"](path)
     assert len(script["_change"](path)) > 10
     assert (below is None) == (row == "base")
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        mine = compose("train", [f"experiment=ladder/{row}"])
-        if below is not None:
-            assert mine != compose("train", [f"experiment=ladder/{below}"])
+    assert below is None or _composed(row) != _composed(below)

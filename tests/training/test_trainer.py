@@ -14,12 +14,13 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mt.checkpoint import RunDirectory, load_checkpoint, save_checkpoint
-from mt.choices import Keep, Metric, Precision
+from mt.choices import Keep, Metric, Precision, ScheduleKind
 from mt.config import Config, SearchConfig, TrainerConfig
 from mt.decoding import search_ids
-from mt.models.loss import SequenceLoss
+from mt.models.loss import SequenceLoss, sequence_loss
 from mt.training import trainer as trainer_module
 from mt.training.keeper import CheckpointKeeper
+from mt.training.optim import Schedule, build_optimizer
 from mt.training.progress import DivergenceError, Progress
 from mt.training.run import train
 from mt.training.tracking import Tracker
@@ -465,3 +466,91 @@ def test_a_tiny_model_learns(attention_run: Path) -> None:
     validations = [e for e in RunDirectory(attention_run).read_metrics() if e["event"] == "valid"]
     assert validations[0]["bleu"] < 40
     assert max(event["bleu"] for event in validations) > 80
+
+
+def test_a_resumed_plateau_goes_on_waiting(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rate is halved after two validations without progress, one of them before the stop."""
+    monkeypatch.setattr(Trainer, "_is_better", lambda self, *_: self.progress.best_value is None)
+    plateau = dataclasses.replace(
+        config.optim, lr=0.01, warmup_steps=0, schedule=ScheduleKind.plateau, plateau_patience=2
+    )
+    config = change(dataclasses.replace(config, optim=plateau), validate_every=2)
+    train(change(config, max_steps=8))
+    train(dataclasses.replace(config, resume=True))
+    events = RunDirectory(config.run).read_metrics()
+    rates = [event["lr"] for event in events if event["event"] == "train"]
+    assert rates == [0.01] * 6 + [0.005] * 4 + [0.0025] * 2
+
+
+def test_patience_begins_anew_with_progress(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter([True, False, False, True, False, False, False])
+    monkeypatch.setattr(Trainer, "_is_better", lambda *_: next(verdicts))
+    outcome = train(change(config, max_steps=40, validate_every=2, patience=3))
+    assert (outcome.reason, outcome.step, outcome.best_step) == ("early stop", 14, 8)
+
+
+def test_the_loss_of_the_best_is_kept_for_ties(config: Config) -> None:
+    train(config)
+    progress = last(config)["progress"]
+    events = RunDirectory(config.run).read_metrics()
+    [best] = [e for e in events if (e["event"], e["step"]) == ("valid", progress["best_step"])]
+    assert progress["best_loss"] == best["loss"]
+
+
+def test_the_moving_average_is_of_all_updates(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[torch.Tensor]] = []
+
+    def build(*arguments: Any) -> torch.optim.Optimizer:
+        optimizer = build_optimizer(*arguments)
+
+        def note(*_: Any) -> None:
+            seen.append([one.detach().clone() for one in optimizer.param_groups[0]["params"]])
+
+        note()
+        optimizer.register_step_post_hook(note)
+        return optimizer
+
+    monkeypatch.setattr(trainer_module, "build_optimizer", build)
+    train(config)
+    average, *after = seen
+    for step, parameters in enumerate(after):
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = [
+            decay * old + (1 - decay) * new for old, new in zip(average, parameters, strict=True)
+        ]
+    assert len(after) == 12
+    torch.testing.assert_close(last(config)["ema"], average)
+
+
+def test_no_two_batches_share_a_seed_and_the_record_says_what_was_done(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    results: list[SequenceLoss] = []
+
+    def watch(*arguments: Any, **options: Any) -> SequenceLoss:
+        seeds.append(torch.initial_seed())
+        results.append(sequence_loss(*arguments, **options))
+        return results[-1]
+
+    monkeypatch.setattr(trainer_module, "sequence_loss", watch)
+    optim = dataclasses.replace(config.optim, label_smoothing=0.3)
+    config = change(dataclasses.replace(config, optim=optim), accumulate=3, max_steps=6)
+    train(config)
+    assert len(set(seeds)) == len(seeds) == 18
+    schedule = Schedule(config.optim, total_steps=6)
+    events = RunDirectory(config.run).read_metrics()
+    for number, event in enumerate(event for event in events if event["event"] == "train"):
+        mine = results[3 * number : 3 * number + 3]
+        n_tokens = sum(one.n_tokens for one in mine)
+        assert event["nll"] == pytest.approx(sum(float(one.nll) for one in mine) / n_tokens)
+        losses = [float(one.loss.detach()) * one.n_tokens for one in mine]
+        assert event["loss"] == pytest.approx(sum(losses) / n_tokens)
+        assert event["lr"] == schedule.lr(number)
+    for event in events:
+        if event["event"] == "valid":
+            assert event["ppl"] == pytest.approx(math.exp(event["loss"]))

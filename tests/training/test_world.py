@@ -14,9 +14,9 @@ from torch.distributed import TCPStore
 from torch.multiprocessing.spawn import start_processes
 
 from mt.choices import Device
-from mt.config import TrainerConfig
+from mt.config import Config, TrainerConfig
 from mt.training import launch as launch_module
-from mt.training.launch import processes_to_launch
+from mt.training.launch import ProcessFailedError, launch, processes_to_launch
 from mt.training.world import World, ends_process
 
 
@@ -155,3 +155,12 @@ for end in (None, SystemExit(), SystemExit(75), SystemExit('why')):
 def test_an_error_in_the_work_is_not_swallowed() -> None:
     with pytest.raises(ZeroDivisionError), ends_process():
         raise ZeroDivisionError
+
+
+def fail(config: Config) -> None:
+    raise ZeroDivisionError("ours")
+
+
+def test_an_error_of_ours_in_a_process_is_told_with_its_traceback() -> None:
+    with pytest.raises(ProcessFailedError, match="ZeroDivisionError: ours"):
+        launch(fail, Config(run="run"), 2)
