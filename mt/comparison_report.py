@@ -37,7 +37,7 @@ def report_folder(name: str, runs: Sequence[Path]) -> Path:
 def _is_of_others(report: Path, runs: Sequence[Path]) -> bool:
     try:
         lines = report.read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return _runs_line([run.resolve() for run in runs]) not in lines
 

@@ -184,7 +184,7 @@ def _is_evaluation(path: Path) -> bool:
 
 
 def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Refuse an output, or the JSON beside it, that would take the place of an input."""
+    """Refuse an output that, or whose JSON, would take the place of an input or of other JSON."""
     output = Path(arguments.output).resolve()
     for option, names in (("--src", [arguments.src]), ("--ref", arguments.ref)):
         for name in filter(None, names or []):

@@ -54,12 +54,18 @@ def test_a_comparison_of_runs_with_the_same_names_does_not_write_over_the_first(
     assert len(list((tmp_path / "comparison").iterdir())) == 2
 
 
-def test_the_folder_can_be_chosen_but_is_no_file(attention_run, baseline_run, capsys, tmp_path):
+def test_the_folder_can_be_chosen_but_is_no_file(
+    attention_run, baseline_run, capsys, tmp_path, monkeypatch
+):
     file = tmp_path / "file"
     file.write_text("", encoding="utf-8")
     runs = [str(attention_run), str(baseline_run)]
     assert main([*runs, "--output", str(file)]) == 1
     assert f"{file} is a file, not a folder: name another by --output" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "comparison").touch()
+    assert main(runs) == 1
+    assert "comparison is a file, not a folder: name another by" in capsys.readouterr().err
     folder = tmp_path / "new" / "one"
     assert main([*runs, "--output", str(folder), "--beam-size", "1"]) == 0
     assert (folder / "report.md").is_file()
