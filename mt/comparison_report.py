@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mt.comparison import Comparison, SplitComparison, Training
 from mt.evaluation import Evaluation
+from mt.file_names import numbered
 from mt.metrics import SystemScore
 from mt.plotting import bleu_by_length_figure, gradient_reach_figure, save_figure
 from mt.sentence_views import Example
@@ -27,11 +28,8 @@ _REPORT = "report.md"
 
 def report_folder(name: str, runs: Sequence[Path]) -> Path:
     """Return `comparison/NAME`; a number follows where that holds a report on other runs."""
-    folder, number = Path("comparison", name), 1
-    while _is_of_others(folder / _REPORT, runs):
-        number += 1
-        folder = folder.with_name(f"{name}.{number}")
-    return folder
+    folders = (Path("comparison", each) for each in numbered(name))
+    return next(folder for folder in folders if not _is_of_others(folder / _REPORT, runs))
 
 
 def _is_of_others(report: Path, runs: Sequence[Path]) -> bool:

@@ -20,7 +20,7 @@ from mt.decoding import TeacherForced, teacher_forced_loss
 from mt.device import DTYPES, select_device, select_precision
 from mt.evaluation_set import EvaluationSet, encode_pairs
 from mt.faults import Faults, count_faults
-from mt.file_names import joined_names
+from mt.file_names import joined_names, numbered
 from mt.metrics import Score
 from mt.translator import Translator
 
@@ -250,12 +250,8 @@ def hypotheses_path(
         parts.append(f"penalty-{evaluation.length_penalty:g}")
     if system.precision != "fp32":
         parts.append(system.precision)
-    name, number = ".".join(parts), 1
-    path = folder / f"{name}.txt"
-    while _holds_another(path, evaluation, data):
-        number += 1
-        path = folder / f"{name}.{number}.txt"
-    return path
+    paths = (folder / f"{name}.txt" for name in numbered(".".join(parts)))
+    return next(path for path in paths if not _holds_another(path, evaluation, data))
 
 
 def _holds_another(path: Path, evaluation: Evaluation, data: EvaluationSet) -> bool:

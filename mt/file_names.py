@@ -1,7 +1,8 @@
 """Names of files that say which runs they come from."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 _LONGEST = 100  # bytes; a file system takes 255, and more is to come before and after
 
@@ -13,3 +14,10 @@ def joined_names(names: Sequence[str], separator: str) -> str:
         return joined
     digest = hashlib.blake2b(joined.encode("utf-8"), digest_size=4).hexdigest()
     return f"{len(names)}-runs-{digest}"
+
+
+def numbered(name: str) -> Iterator[str]:
+    """Yield NAME, NAME.2, NAME.3 and so on, for where the first is taken."""
+    yield name
+    for number in count(2):
+        yield f"{name}.{number}"

@@ -73,6 +73,11 @@ def _parse(overrides: list[str]) -> list[Override] | None:
         return None
 
 
+def _parsed(arguments: Iterable[str]) -> list[Override]:
+    """Parse the overrides among the arguments; none where Hydra cannot, which it will say."""
+    return _parse([one for one in arguments if is_override(one)]) or []
+
+
 def is_override(argument: str) -> bool:
     """Say whether an argument sets a key, rather than being one of Hydra's own options."""
     return "=" in argument and not argument.startswith("-")
@@ -80,8 +85,7 @@ def is_override(argument: str) -> bool:
 
 def keys_not_swept(arguments: Iterable[str]) -> list[str]:
     """Return the keys that have one value in all jobs of a sweep; none if Hydra cannot read it."""
-    parsed = _parse([one for one in arguments if is_override(one)])
-    return [one.key_or_group for one in parsed or [] if not one.is_sweep_override()]
+    return [one.key_or_group for one in _parsed(arguments) if not one.is_sweep_override()]
 
 
 def check_sweep_runs(arguments: Sequence[str]) -> None:
@@ -92,17 +96,14 @@ def check_sweep_runs(arguments: Sequence[str]) -> None:
     """
     if not {"-m", "--multirun"}.intersection(arguments):
         return
-    parsed = _parse([one for one in arguments if is_override(one)]) or []
-    if not any(one.is_sweep_override() for one in parsed):
-        return
-    for one in parsed:
-        if one.key_or_group == "run" and not one.is_sweep_override():
-            name = str(one.value())
-            if "${" not in name:
-                raise ValueError(
-                    f"run={name} is one folder for all jobs of the sweep: leave it out, and each "
-                    f"gets its own, or name what is swept, for example run='{name}-${{seed}}'"
-                )
+    parsed = _parsed(arguments)
+    fixed = [one for one in parsed if not one.is_sweep_override()]
+    names = [str(one.value()) for one in fixed if one.key_or_group == "run"]
+    if len(fixed) < len(parsed) and names and "${" not in names[0]:
+        raise ValueError(
+            f"run={names[0]} is one folder for all jobs of the sweep: leave it out, and each "
+            f"gets its own, or name what is swept, for example run='{names[0]}-${{seed}}'"
+        )
 
 
 def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
