@@ -16,7 +16,7 @@ from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis, beam_search
 
 _PAIRS_AT_ONCE = 64
-_WEIGHTS_AT_ONCE = 1 << 22  # source by target positions of a batch: 64 pairs of 256 pieces
+_WEIGHTS_AT_ONCE = 1 << 22  # sum of squared lengths in a batch: 64 rows of 256 pieces
 
 
 def search_ids(
@@ -161,23 +161,23 @@ def teacher_forced_loss(
 
 
 def _pairs_by_length(pairs: Sequence[Pair], batch_size: int | None) -> Iterator[list[int]]:
-    """Yield batches of at most `_PAIRS_AT_ONCE`, fewer where they are very long.
-
-    All steps of a batch are in memory together.
-    """
+    """Yield batches of at most `_PAIRS_AT_ONCE`: all steps of one are in memory together."""
     lengths = [max(len(pair.src), len(pair.tgt)) for pair in pairs]
-    most = min(_PAIRS_AT_ONCE, batch_size or _PAIRS_AT_ONCE)
-    for rows in _by_length(lengths, most):
-        fit = max(1, _WEIGHTS_AT_ONCE // max(1, lengths[rows[0]] ** 2))
-        for start in range(0, len(rows), fit):
-            yield rows[start : start + fit]
+    return _by_length(lengths, min(_PAIRS_AT_ONCE, batch_size or _PAIRS_AT_ONCE))
 
 
 def _by_length(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Yield row numbers in batches of similar length, the longest first."""
+    """Yield row numbers in batches of similar length, the longest first, fewer of very long ones.
+
+    What a batch needs for its attention grows with the square of its longest row.
+    """
     order = sorted(range(len(lengths)), key=lambda row: -lengths[row])
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
+    start = 0
+    while start < len(order):
+        longest = max(1, lengths[order[start]])
+        size = min(batch_size, max(1, _WEIGHTS_AT_ONCE // longest**2))
+        yield order[start : start + size]
+        start += size
 
 
 def _trim(hypothesis: Hypothesis, source_length: int) -> Hypothesis:

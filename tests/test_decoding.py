@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mt.choices import DecoderKind
 from mt.config import ModelConfig, SearchConfig
-from mt.data.batching import Batch, Pair, collate
+from mt.data.batching import Batch, Pair, collate, collate_sources
 from mt.data.tokenizer import BOS_ID, EOS_ID
 from mt.decoding import score_ids, search_ids
 from mt.models.seq2seq import SearchState, Seq2Seq, StepOutput, build_model
@@ -157,9 +157,27 @@ def test_very_long_pairs_are_not_padded_into_one_batch(
         return collate(batch)
 
     monkeypatch.setattr("mt.decoding.collate", count)
-    monkeypatch.setattr("mt.decoding._WEIGHTS_AT_ONCE", 300)
+    monkeypatch.setattr("mt.decoding._WEIGHTS_AT_ONCE", 140)
     assert score_ids(model, pairs, batch_size=3) == pytest.approx(expected, abs=1e-9)
     assert sizes == [(1, 40), (1, 12), (1, 9), (3, 3)]
+
+
+def test_very_long_sources_are_not_padded_into_one_search(
+    model: Seq2Seq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [[5] * length for length in (2, 40, 3, 12, 9, 2)]
+    search = SearchConfig(beam_size=2, batch_size=3)
+    expected = [best.tokens for [best] in search_ids([model], sources, search)]
+    sizes = []
+
+    def count(batch: list[list[int]]) -> tuple[Tensor, Tensor]:
+        sizes.append((len(batch), max(len(source) for source in batch)))
+        return collate_sources(batch)
+
+    monkeypatch.setattr("mt.decoding.collate_sources", count)
+    monkeypatch.setattr("mt.decoding._WEIGHTS_AT_ONCE", 140)
+    assert [best.tokens for [best] in search_ids([model], sources, search)] == expected
+    assert sorted(sizes) == [(1, 9), (1, 12), (1, 40), (3, 3)]
 
 
 def test_a_score_is_the_sum_over_the_target_and_its_end(model: Seq2Seq) -> None:
