@@ -256,16 +256,23 @@ def hypotheses_path(
 
 def _holds_another(path: Path, evaluation: Evaluation, data: EvaluationSet) -> bool:
     """Return whether the results beside these hypotheses are of other sources or other runs."""
-    try:
-        results = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.with_suffix(".json").exists():
         return False
-    except ValueError:  # cut off, or none of ours
-        return True
-    if not isinstance(results, dict):
+    results = read_results(path.with_suffix(".json"))
+    if results is None:
         return True
     found = results.get("source_file"), results.get("others", [])
     return found != (data.source_file, list(map(str, evaluation.others)))
+
+
+def read_results(path: Path) -> dict[str, object] | None:
+    """Return what `write_evaluation` wrote to a file of results; None if it is none of those."""
+    try:
+        results = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(results, dict) and "hypotheses" in results and "sacrebleu" in results
+    return results if ours else None
 
 
 def write_evaluation(

@@ -175,14 +175,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _is_evaluation(path: Path) -> bool:
-    try:
-        results = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(results, dict) and "hypotheses" in results and "sacrebleu" in results
-
-
 def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Refuse an output that, or whose JSON, would take the place of an input or of other JSON."""
     output = Path(arguments.output).resolve()
@@ -192,17 +184,20 @@ def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace
                 parser.error(
                     f"--output {arguments.output} would overwrite {option} {name}: give another"
                 )
-    results = output.with_suffix(".json")
-    if results.exists() and not _is_evaluation(results):
-        parser.error(
-            f"--output {arguments.output} would overwrite {results}, which holds something else "
-            "than the results of an evaluation: give another"
-        )
     if ".reference" in output.name:
         parser.error(
             f"--output {arguments.output}: names with .reference are those of the references that "
             "are written beside it; give another"
         )
+    results = output.with_suffix(".json")
+    if results.exists():
+        from mt.evaluation import read_results  # with torch, for which usage errors do not wait
+
+        if read_results(results) is None:
+            parser.error(
+                f"--output {arguments.output} would overwrite {results}, which holds something "
+                "else than the results of an evaluation: give another"
+            )
 
 
 if __name__ == "__main__":
