@@ -174,6 +174,7 @@ def evaluate(
     """Translate and score an evaluation set; options left at None are the run's own."""
     translator, search = system.translator, system.config.search
     language = system.config.data.tgt
+    spaced = metrics.sets_spaces(language)
     logger.info("translating %s: %d sentences", data.name, len(data.sources))
     start = time.perf_counter()
     translations = translator.translate(
@@ -202,9 +203,9 @@ def evaluate(
         length_penalty=search.length_penalty if length_penalty is None else length_penalty,
         hypotheses=hypotheses,
         scores=scores,
-        faults=count_faults(hypotheses, data.sources, data.references),
+        faults=count_faults(hypotheses, data.sources, data.references, spaced=spaced),
         reference_faults=count_faults(
-            [group[0] for group in data.references], data.sources, data.references
+            [group[0] for group in data.references], data.sources, data.references, spaced=spaced
         ),
         unfinished=100 * sum(map(translator.is_unfinished, translations)) / len(translations),
         teacher_forced=forced,

@@ -1,6 +1,7 @@
 """Faults of translations that a score hides: counted, beside the references' own.
 
-Texts are compared by words, which here are what stands between spaces. Nothing here knows a model.
+Words are here what stands between spaces and, in a language that sets none, every character, but
+letters and digits of ASCII that stand together. Nothing here knows a model.
 """
 
 import re
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 # A phrase of one word, or of up to eight, that follows itself: "the the the", "a man a man".
 _REPEATED = re.compile(r"(?<!\S)(?:(\S+)(?: \1){2}|(\S+(?: \S+){1,7}) \2)(?!\S)")
+_CHARACTER = re.compile(r"[0-9A-Za-z]+|\S")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,11 @@ class Faults:
 
 
 def count_faults(
-    texts: Sequence[str], sources: Sequence[str], references: Sequence[Sequence[str]]
+    texts: Sequence[str],
+    sources: Sequence[str],
+    references: Sequence[Sequence[str]],
+    *,
+    spaced: bool = True,
 ) -> Faults:
     """Count the faults of a list of translations; of the references, if given as `texts`.
 
@@ -40,6 +46,7 @@ def count_faults(
         texts: One a source sentence.
         sources: Blank ones count as translated without fault.
         references: One or more a source sentence.
+        spaced: Whether the language of the texts sets spaces between words.
 
     Raises:
         ValueError: The lists differ in length or are empty.
@@ -57,10 +64,13 @@ def count_faults(
     def percentage(n_faulty: int) -> float:
         return 100 * n_faulty / len(texts)
 
-    n_words = sum(len(text.split()) for text in texts)
-    n_reference_words = sum(len(group[0].split()) for group in references)
+    def words(text: str) -> list[str]:
+        return text.split() if spaced else _CHARACTER.findall(text)
+
+    n_words = sum(len(words(text)) for text in texts)
+    n_reference_words = sum(len(words(group[0])) for group in references)
     return Faults(
-        repeated=percentage(sum(_repeats(text) for text, _ in pairs)),
+        repeated=percentage(sum(_repeats(words(text.casefold())) for text, _ in pairs)),
         identical=percentage(sum(len(origins[text]) > 1 for text, _ in pairs if text.strip())),
         empty=percentage(sum(not text.strip() for text, _ in pairs)),
         copied=percentage(sum(_same(text, source) for text, source in pairs)),
@@ -68,8 +78,8 @@ def count_faults(
     )
 
 
-def _repeats(text: str) -> bool:
-    return _REPEATED.search(" ".join(text.casefold().split())) is not None
+def _repeats(words: list[str]) -> bool:
+    return _REPEATED.search(" ".join(words)) is not None
 
 
 def _same(text: str, source: str) -> bool:

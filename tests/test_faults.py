@@ -59,6 +59,26 @@ def test_length_ratio() -> None:
     assert count_faults([""], [""], [[""]]).length_ratio == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "repeated"),
+    [
+        ("一只狗一只狗在跑", 100),
+        ("哈哈哈", 100),
+        ("一只狗在跑", 0),
+        ("2000年 www", 0),
+        ("3 3 3", 100),
+    ],
+)
+def test_words_of_a_language_without_spaces_are_characters(text: str, repeated: float) -> None:
+    faults = count_faults([text], ["source"], [["一只狗在跑"]], spaced=False)
+    assert faults.repeated == repeated
+
+
+def test_length_ratio_without_spaces() -> None:
+    assert count_faults(["一只狗在2000"], ["x"], [["一只"]], spaced=False).length_ratio == 2.5
+    assert count_faults(["一只狗在2000"], ["x"], [["一只"]]).length_ratio == 1
+
+
 def test_counts_that_differ() -> None:
     message = "1 texts, 2 sources and 1 groups of references: accepted is the same number"
     with pytest.raises(ValueError, match=re.escape(message)):

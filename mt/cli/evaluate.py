@@ -134,7 +134,7 @@ def _describe_faults(evaluation: "Evaluation") -> list[tuple[str, str, str]]:
         for name, note in what.items()
     ]
     rows.append(("unfinished", f"{evaluation.unfinished:.1f}", "% met the length limit"))
-    rows.append(("length", f"{faults.length_ratio:.3f}", "words for each word of the references"))
+    rows.append(("length", f"{faults.length_ratio:.3f}", "times the words of the references"))
     return rows
 
 
