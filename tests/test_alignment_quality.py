@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_run import tiny_corpus
 
-from mt.alignment import WordAlignment, read_pharaoh
+from mt.alignment import WordAlignment, read_pharaoh, word_of_piece
 from mt.alignment_quality import compare_links, measure_alignment
 from mt.checkpoint import RunDirectory
+from mt.choices import TokenizerKind
 from mt.cli import compare, evaluate
-from mt.config import DataConfig
+from mt.config import DataConfig, TokenizerConfig
 from mt.data.batching import Pair
+from mt.data.tokenizer import train_tokenizers
 from mt.decoding import forced_attention
 from mt.evaluation import load_system
 from mt.evaluation_set import load_evaluation_set
@@ -62,6 +65,27 @@ def test_attention_that_learned_a_dictionary_finds_its_words(attention_run, base
     other = load_system(baseline_run, device="cpu").translator
     gold = (data.sources, targets, straight)
     assert measure_alignment(other.models[0], other.tokenizers, *gold) is None
+
+
+def test_each_side_is_cut_by_its_own_vocabulary(tmp_path, monkeypatch):
+    sources, targets = zip(*tiny_corpus()["train"], strict=True)
+    config = TokenizerConfig(kind=TokenizerKind.bpe, vocab_size=300, joint=False)
+    tokenizers = train_tokenizers(sources, targets, config, cache_dir=tmp_path)
+
+    def straight(model, pairs, **_):
+        """Let every piece look at the pieces of the word that stands at its own place."""
+        for pair, source, target in zip(pairs, sources, targets, strict=True):
+            assert tokenizers.src.decode(pair.src) == source
+            assert tokenizers.tgt.decode(pair.tgt) == target
+            src = word_of_piece(tokenizers.src.pieces(pair.src), source)
+            tgt = word_of_piece(tokenizers.tgt.pieces(pair.tgt), target)
+            same = torch.tensor([[float(one == other) for other in src] for one in tgt])
+            yield same / same.sum(dim=1, keepdim=True).clamp(min=1)
+
+    monkeypatch.setattr("mt.alignment_quality.forced_attention", straight)
+    gold = [[(word, word) for word in range(len(source.split()))] for source in sources]
+    quality = measure_alignment(None, tokenizers, sources, targets, gold)
+    assert quality == (pytest.approx(0), pytest.approx(1))
 
 
 def test_forced_attention_does_not_depend_on_the_neighbours(attention_run):

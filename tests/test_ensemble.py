@@ -62,6 +62,22 @@ def test_one_vocabulary_is_needed(attention_run: Path, tmp_path: Path) -> None:
         Translator.from_run(attention_run, other)
 
 
+@pytest.mark.parametrize("side", ["src", "tgt"])
+def test_each_of_two_vocabularies_is_compared(
+    attention_run: Path, tmp_path: Path, side: str
+) -> None:
+    first, other = (shutil.copytree(attention_run, tmp_path / name) for name in ("1", "2"))
+    for run in (first, other):
+        model = (run / "tokenizer.model").read_bytes()
+        (run / "tokenizer.model").unlink()
+        for name in ("src.model", "tgt.model"):
+            (run / name).write_bytes(model)
+    Translator.from_run(first, other)
+    (other / f"{side}.model").write_bytes(model + b"\x22\x00")
+    with pytest.raises(ValueError, match=f"{other} has another vocabulary than {first}"):
+        Translator.from_run(first, other)
+
+
 def test_one_direction_is_needed(attention_run: Path, tmp_path: Path) -> None:
     other = shutil.copytree(attention_run, tmp_path / "other")
     run = RunDirectory.open(other)

@@ -16,7 +16,7 @@ from mt.data.batching import Batch, BatchLoader, Pair, collate, collate_sources
 from mt.data.corpus import load_split
 from mt.data.encoding import EncodedSplit, encode_split
 from mt.data.sampling import BatchSampler
-from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
+from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair, train_tokenizers
 
 IDS = st.lists(st.integers(EOS_ID + 1, 99), max_size=12)
 PAIRS = st.lists(st.builds(Pair, IDS, IDS), min_size=1, max_size=8)
@@ -117,23 +117,47 @@ def test_sampling_changes_the_pieces_but_not_the_text(
                 assert texts[0] == texts[1]
 
 
-def test_sampling_differs_between_epochs(encoded: EncodedSplit, tokenizers: TokenizerPair) -> None:
-    batches = loader(encoded, tokenizers, alpha=0.1)
-    tokens = [sum(batch.n_tokens for batch in batches_of(batches)) for _ in range(3)]
-    assert len(set(tokens)) > 1
-
-
-def test_sampling_differs_between_batches(
+def test_sampling_differs_between_batches_epochs_and_seeds(
     tmp_path: Path, write: Callable[[str, bytes | str], Path], tokenizers: TokenizerPair
 ) -> None:
     for language in ("en", "de"):
         write(f"train.{language}", f"{sentences(12)[11]}\n" * 20)
     config = DataConfig(name="toy", src="en", tgt="de", root=str(tmp_path))
     encoded = encode_split(load_split(config, "train"), tokenizers, max_length=None)
-    sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=1, seed=1)
-    options = TokenizerConfig(sample_alpha=0.1)
-    batches = BatchLoader(encoded, sampler, tokenizers=tokenizers, tokenizer_config=options, seed=1)
-    assert len({tuple(batch.src[0].tolist()) for batch in batches_of(batches)}) > 1
+
+    def epochs(*, seed: int) -> list[list[tuple[int, ...]]]:
+        sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=1, seed=1)
+        options = TokenizerConfig(sample_alpha=0.1)
+        batches = BatchLoader(
+            encoded, sampler, tokenizers=tokenizers, tokenizer_config=options, seed=seed
+        )
+        return [[tuple(batch.src[0].tolist()) for batch in batches_of(batches)] for _ in range(2)]
+
+    first, second = epochs(seed=1)
+    assert len(set(first)) > 1
+    assert second != first
+    assert epochs(seed=2)[0] != first
+    assert epochs(seed=1) == [first, second]
+
+
+def test_each_side_is_sampled_by_its_own_tokenizer(
+    tmp_path: Path, write: Callable[[str, bytes | str], Path]
+) -> None:
+    lines = sentences(60)
+    write("train.en", "".join(f"{line}\n" for line in lines))
+    write("train.de", "".join(f"{line.upper()}\n" for line in lines))
+    tokenizers = train_tokenizers(
+        lines,
+        [line.upper() for line in lines],
+        TokenizerConfig(vocab_size=300, joint=False),
+        cache_dir=tmp_path / "cache",
+    )
+    config = DataConfig(name="toy", src="en", tgt="de", root=str(tmp_path))
+    encoded = encode_split(load_split(config, "train"), tokenizers, max_length=None)
+    for batch in batches_of(loader(encoded, tokenizers, alpha=0.1)):
+        for src, tgt in zip(batch.src.tolist(), batch.tgt_out.tolist(), strict=True):
+            assert tokenizers.src.decode(src).upper() == tokenizers.tgt.decode(tgt)
+            assert tokenizers.src.decode(src) in lines
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
