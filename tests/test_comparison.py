@@ -1,5 +1,6 @@
 """A comparison shows two systems on the same sentences: table, report and figures."""
 
+import re
 import unittest.mock
 from dataclasses import replace
 from itertools import pairwise
@@ -11,13 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mt import metrics
+from mt.alignment_quality import AlignmentQuality
 from mt.checkpoint import RunDirectory
 from mt.comparison import compare, run_names
 from mt.comparison_report import duration, plain_table, write_report
-from mt.decoding import search_ids
+from mt.decoding import TeacherForced, search_ids
 from mt.evaluation_set import EvaluationSet
+from mt.gradient_reach import GradientReach
 from mt.sentence_views import (
     BUCKETS,
+    Example,
+    LengthBucket,
     bleu_by_length,
     bucket_width,
     differing_examples,
@@ -138,6 +143,59 @@ class TestComparison:
             assert line in text.splitlines()
             rows = [line.split()[1:4] for line in text.splitlines()[3:5]]
             assert rows == [["50.00", "±", "0.75"], [f"{second_score.value:.2f}", "±", "1.25"]]
+
+    def test_every_cell_holds_what_its_heading_says(self, comparison, tmp_path):
+        """No two values are alike, so that none can stand in another's place."""
+        split = comparison.splits[0]
+        systems, evaluations = [], []
+        for system, evaluation, n in zip(
+            comparison.systems, split.evaluations, (1, 2), strict=True
+        ):
+            systems.append(
+                replace(system, parameters=1000 + n, seconds=60.0 * n, tokens_per_second=500.0 + n)
+            )
+            bleu, chrf, *others = evaluation.scores
+            evaluations.append(
+                replace(
+                    evaluation,
+                    scores=[bleu, replace(chrf, value=70.0 + n), *others],
+                    teacher_forced=TeacherForced(float(n), 9),
+                    alignment=AlignmentQuality(n / 10, n / 8),
+                    seconds=20 / (10 * n),
+                )
+            )
+        scores = [metrics.SystemScore(31.0, 0.5, None), metrics.SystemScore(32.0, 0.75, 0.01)]
+        changed = replace(
+            split,
+            evaluations=evaluations,
+            paired=metrics.PairedScores("signature", scores),
+            buckets=[LengthBucket(1, 4, 12, [41.0, 42.0]), LengthBucket(5, 7, 8, [43.0, 44.0])],
+            reach=[GradientReach([1.0], [0.5, 1.5]), GradientReach([1.0], [1.75, 0.25])],
+            examples=[Example("s", ["r"], ["first", "second"], [61.0, 62.0])],
+        )
+        compared = replace(comparison, systems=systems, splits=[changed])
+        headings = (
+            "system  BLEU (95 %)  chrF2  perplexity  AER  parameters  training  tokens/s  "
+            "sentences/s"
+        )
+        first = "attention  31.00 ± 0.50  71.00  2.72  0.100  1,001  1 min 00 s  501  10.0"
+        second = "baseline  32.00 ± 0.75  72.00  7.39  0.200  1,002  2 min 00 s  502  20.0"
+        lines = plain_table(compared, changed).splitlines()[2:5]
+        assert [re.sub("  +", "  ", line) for line in lines] == [headings, first, second]
+        report = write_report(compared, tmp_path).read_text("utf-8").splitlines()
+        for row in (headings, first, second):
+            assert f"| {row.replace('  ', ' | ')} |" in report
+        for line in (
+            "| source words | sentences | attention | baseline |",
+            "| 1-4 | 12 | 41.0 | 42.0 |",
+            "| 5-7 | 8 | 43.0 | 44.0 |",
+            "1. Source: s",
+            "   - reference: r",
+            "   - **attention** (chrF 61.0): first",
+            "   - **baseline** (chrF 62.0): second",
+        ):
+            assert line in report
+        assert any("attention 50 %, baseline 25 %." in line for line in report)
 
     def test_the_report_shows_its_figures(self, comparison, tmp_path):
         path = write_report(comparison, tmp_path / "deep" / "report")

@@ -94,6 +94,8 @@ def _describe(
     system: "System", data: "EvaluationSet", evaluation: "Evaluation", written: "Written"
 ) -> str:
     """Return the result as a table for people."""
+    from mt.sentence_views import length_unit
+
     rows = [(s.name, f"{s.value:.2f}", s.signature) for s in evaluation.scores]
     forced = evaluation.teacher_forced
     if forced is not None:
@@ -105,7 +107,7 @@ def _describe(
         rows.append(("alignment error", f"{alignment.error_rate:.3f}", note))
     speed = f"{evaluation.sentences_per_second:.1f}"
     rows.append(("speed", speed, f"sentences a second, {evaluation.seconds:.1f} s in all"))
-    rows += _describe_faults(evaluation)
+    rows += _describe_faults(evaluation, unit=length_unit(system.config.data.tgt))
     width, number = max(len(name) for name, _, _ in rows), max(len(value) for _, value, _ in rows)
     table = [f"  {name:<{width}}  {value:>{number}}  {note}" for name, value, note in rows]
     return "\n".join(
@@ -121,7 +123,7 @@ def _describe(
     )
 
 
-def _describe_faults(evaluation: "Evaluation") -> list[tuple[str, str, str]]:
+def _describe_faults(evaluation: "Evaluation", *, unit: str) -> list[tuple[str, str, str]]:
     faults, own = evaluation.faults, evaluation.reference_faults
     what = {
         "repeated": "repeat a phrase",
@@ -134,7 +136,7 @@ def _describe_faults(evaluation: "Evaluation") -> list[tuple[str, str, str]]:
         for name, note in what.items()
     ]
     rows.append(("unfinished", f"{evaluation.unfinished:.1f}", "% met the length limit"))
-    rows.append(("length", f"{faults.length_ratio:.3f}", "times the words of the references"))
+    rows.append(("length", f"{faults.length_ratio:.3f}", f"times the {unit} of the references"))
     return rows
 
 

@@ -1,16 +1,24 @@
 """`mt-evaluate` from the outside: what it prints, what it writes, and how it fails."""
 
 import json
+import re
 import subprocess
 import sys
 import unittest.mock
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
+from mt.alignment_quality import AlignmentQuality
 from mt.checkpoint import RunDirectory
-from mt.cli.evaluate import main
-from mt.decoding import search_ids
+from mt.cli.evaluate import _describe, main
+from mt.decoding import TeacherForced, search_ids
+from mt.evaluation import Evaluation, Written, load_system
+from mt.evaluation_set import EvaluationSet
+from mt.faults import Faults
+from mt.metrics import Score
 
 
 def test_the_table_names_scores_files_and_the_command(attention_run, capsys, tmp_path):
@@ -26,6 +34,64 @@ def test_the_table_names_scores_files_and_the_command(attention_run, capsys, tmp
     assert f"hypotheses: {output}" in text
     assert f"-i {output}" in text
     assert len(output.read_text("utf-8").splitlines()) == 20
+
+
+@pytest.mark.parametrize(("language", "unit"), [("yy", "words"), ("zh", "characters")])
+def test_every_row_of_the_table_holds_what_its_name_says(attention_run, language, unit):
+    """No two values are alike, so that none can stand in another's place."""
+    system = load_system(attention_run, device="cpu")
+    corpus = replace(system.config.data, tgt=language)
+    system = replace(system, config=replace(system.config, data=corpus))
+    names = ("BLEU", "chrF2", "TER", "BLEU lc.norm.tok")
+    data = EvaluationSet("news", ["a"] * 30, [["b"]] * 30)
+    evaluation = Evaluation(
+        name="news",
+        checkpoint=system.checkpoint,
+        others=(),
+        step=system.step,
+        beam_size=7,
+        length_penalty=0.25,
+        hypotheses=["c"] * 30,
+        scores=[Score(name, 30.0 + n, f"signed-{n}") for n, name in enumerate(names)],
+        faults=Faults(1.0, 2.0, 3.0, 4.0, 0.95),
+        reference_faults=Faults(5.0, 6.0, 7.0, 8.0, 1.05),
+        unfinished=9.0,
+        teacher_forced=TeacherForced(2.0, 99),
+        alignment=AlignmentQuality(0.125, 0.75),
+        seconds=12.0,
+    )
+    written = Written(Path("out.txt"), (Path("r.txt"),), Path("out.json"), "sacrebleu r.txt")
+    title, *lines = _describe(system, data, evaluation, written).splitlines()
+    assert title == (
+        f"news: 30 sentences, {attention_run}, best.pt (update {system.step}), "
+        "beam 7, length penalty 0.25"
+    )
+    assert [re.split("  +", line.strip()) for line in lines] == [
+        ["BLEU", "30.00", "signed-0"],
+        ["chrF2", "31.00", "signed-1"],
+        ["TER", "32.00", "signed-2"],
+        ["BLEU lc.norm.tok", "33.00", "signed-3"],
+        ["loss", "2.000", "nats a token, 99 tokens"],
+        ["perplexity", "7.39", "a token, teacher-forced"],
+        [
+            "alignment error",
+            "0.125",
+            "75.0% of attention on the gold words, reading the references",
+        ],
+        ["speed", "2.5", "sentences a second, 12.0 s in all"],
+        ["repeated", "1.0", "% repeat a phrase (references: 5.0 %)"],
+        [
+            "identical",
+            "2.0",
+            "% are also the translation of another source (references: 6.0 %)",
+        ],
+        ["empty", "3.0", "% are empty (references: 7.0 %)"],
+        ["copied", "4.0", "% are the source itself (references: 8.0 %)"],
+        ["unfinished", "9.0", "% met the length limit"],
+        ["length", "0.950", f"times the {unit} of the references"],
+        ["hypotheses: out.txt"],
+        ["the same scores again: sacrebleu r.txt"],
+    ]
 
 
 def test_splits_are_written_into_the_run(attention_run, capsys):
