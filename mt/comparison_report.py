@@ -26,22 +26,33 @@ _SIGNIFICANT = 0.05
 _REPORT = "report.md"
 
 
-def report_folder(name: str, runs: Sequence[Path]) -> Path:
-    """Return `comparison/NAME`; a number follows where that holds a report on other runs."""
+def report_folder(name: str, runs: Sequence[Path], data_root: str | None) -> Path:
+    """Return `comparison/NAME`; a number follows where that holds a report on others.
+
+    Args:
+        name: of the comparison.
+        runs: what is compared.
+        data_root: the folder that the corpus is read from; None: its own home.
+    """
+    own = _origin([run.resolve() for run in runs], data_root)
     folders = (Path("comparison", each) for each in numbered(name))
-    return next(folder for folder in folders if not _is_of_others(folder / _REPORT, runs))
+    return next(folder for folder in folders if not _is_of_others(folder / _REPORT, own))
 
 
-def _is_of_others(report: Path, runs: Sequence[Path]) -> bool:
+def _is_of_others(report: Path, own: str) -> bool:
     try:
         lines = report.read_text(encoding="utf-8", errors="replace").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return _runs_line([run.resolve() for run in runs]) not in lines
+    return own not in lines
 
 
-def _runs_line(runs: Sequence[Path]) -> str:
-    return f"Runs: {', '.join(f'`{run}`' for run in runs)}."
+def _origin(runs: Sequence[Path], data_root: str | None) -> str:
+    """Return the line of a report that says what it is on."""
+    line = f"Runs: {', '.join(f'`{run}`' for run in runs)}."
+    if data_root is None:
+        return line
+    return f"{line} Corpus: `{Path(data_root).expanduser().resolve()}`."
 
 
 def write_report(comparison: Comparison, folder: Path) -> Path:
@@ -89,7 +100,7 @@ def _introduction(comparison: Comparison) -> str:
         f"{corpus.direction}, corpus {_escape(corpus.name)}. All systems translate the same "
         f"sentences; differences are tested against the first, {names[0]}.",
         "",
-        _runs_line([system.path for system in comparison.systems]),
+        _origin([system.path for system in comparison.systems], corpus.root),
         "",
     ]
     if not comparison.same_vocabulary:

@@ -1,7 +1,7 @@
 """Translate a split of a corpus, or a file, with a trained model, and score the result.
 
 The hypotheses are written one line a source sentence, with the references beside them, so that the
-`sacrebleu` command gives the same scores.
+`sacrebleu` command gives the same scores of raw text.
 """
 
 import json
@@ -236,9 +236,9 @@ def hypotheses_path(
 ) -> Path:
     """Return a file that no other evaluation has: named by set, update and what is not usual.
 
-    The last, the best and an averaged model may be of the same update. Where another file of
-    sources with the same name has been translated, or together with other runs of the same names,
-    a number follows.
+    The last, the best and an averaged model may be of the same update. Where another file or split
+    of the same name has been translated, or together with other runs of the same names, a number
+    follows.
     """
     own, parts = system.config.search, [evaluation.name, str(system.step)]
     if system.checkpoint.stem != "best":
@@ -262,8 +262,8 @@ def _holds_another(path: Path, evaluation: Evaluation, data: EvaluationSet) -> b
     results = read_results(path.with_suffix(".json"))
     if results is None:
         return True
-    found = results.get("source_file"), results.get("others", [])
-    return found != (data.source_file, list(map(str, evaluation.others)))
+    found = results.get("origin"), results.get("others", [])
+    return found != (data.origin, list(map(str, evaluation.others)))
 
 
 def read_results(path: Path) -> dict[str, object] | None:
@@ -293,12 +293,12 @@ def write_evaluation(
     if path.suffix != ".txt":
         raise ValueError(f"{path}: hypotheses are written to a file that ends in .txt")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write_lines(path, evaluation.hypotheses)
+    path.write_bytes(_text(evaluation.hypotheses))
     references = data.reference_files or _write_references(data, path)
     results = path.with_suffix(".json")
     command = sacrebleu_command(path, references, data, language=language)
     plain = evaluation.as_json() | {
-        "source_file": data.source_file,
+        "origin": data.origin,
         "hypotheses": str(path),
         "sacrebleu": command,
     }
@@ -310,7 +310,7 @@ def write_evaluation(
 def sacrebleu_command(
     hypotheses: Path, references: Sequence[Path], data: EvaluationSet, *, language: str
 ) -> str:
-    """Return the shell command whose scores are those of the evaluation."""
+    """Return the shell command whose BLEU and chrF, and TER where it can, are the evaluation's."""
     counts = {len(group) for group in data.references}
     # TER divides by the mean reference length, which the repeated references of the files change.
     names = ["bleu", "chrf", "ter"] if len(counts) == 1 else ["bleu", "chrf"]
@@ -324,17 +324,21 @@ def sacrebleu_command(
 
 
 def _write_references(data: EvaluationSet, path: Path) -> tuple[Path, ...]:
-    """Write one file a reference; sentences with fewer repeat their first, which BLEU ignores."""
+    """Write one file a reference; sentences with fewer repeat their first, which BLEU ignores.
+
+    Evaluations of the same references share the files; of others, a number follows.
+    """
     width = max(len(group) for group in data.references)
     paths = []
     for rank in range(width):
-        target = path.parent / f"{data.name}.reference{rank + 1 if width > 1 else ''}.txt"
-        _write_lines(target, [g[rank] if rank < len(g) else g[0] for g in data.references])
+        content = _text([g[rank] if rank < len(g) else g[0] for g in data.references])
+        names = numbered(f"{data.name}.reference{rank + 1 if width > 1 else ''}")
+        targets = (path.parent / f"{name}.txt" for name in names)
+        target = next(one for one in targets if not one.exists() or one.read_bytes() == content)
+        target.write_bytes(content)
         paths.append(target)
     return tuple(paths)
 
 
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    text = "".join(metrics.single_line(line) + "\n" for line in lines)
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
+def _text(lines: Sequence[str]) -> bytes:
+    return "".join(metrics.single_line(line) + "\n" for line in lines).encode("utf-8")

@@ -22,7 +22,8 @@ class EvaluationSet:
         name: the split, or the name of the source file without `.gz`.
         sources: raw source sentences; blank ones are kept, so that lines stay aligned.
         references: for each source, its raw reference translations.
-        source_file: the absolute path of the sources, where they are not of a split.
+        origin: the absolute path of the file of sources or, of a split, of the folder `data.root`;
+            None for a split from the corpus's own home.
         reference_files: plain files that hold the references, where there are such.
         alignments: gold links (source word, target word) of each source and its first reference,
             where the corpus has them.
@@ -31,7 +32,7 @@ class EvaluationSet:
     name: str
     sources: list[str]
     references: list[list[str]]
-    source_file: str | None = None
+    origin: str | None = None
     reference_files: tuple[Path, ...] = ()
     alignments: list[list[tuple[int, int]]] | None = None
 
@@ -49,12 +50,14 @@ def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:
         ValueError: for an unknown split, or what else `load_split` finds wrong.
     """
     dataset = load_split(config, split)
+    origin = None if config.root is None else str(Path(config.root).expanduser().resolve())
     if config.multi_reference:
         grouped = group_references(dataset)
-        return EvaluationSet(split, grouped.sources, grouped.references)
+        return EvaluationSet(split, grouped.sources, grouped.references, origin=origin)
     sources, targets = dataset["src"][:], dataset["tgt"][:]
     alignments = _read_alignments(config, split, sources, targets)
-    return EvaluationSet(split, sources, [[text] for text in targets], alignments=alignments)
+    references = [[text] for text in targets]
+    return EvaluationSet(split, sources, references, origin=origin, alignments=alignments)
 
 
 def _read_alignments(
@@ -109,7 +112,7 @@ def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationS
         source.name.removesuffix(".gz"),
         sources,
         groups,
-        source_file=str(source.resolve()),
+        origin=str(source.resolve()),
         reference_files=tuple(references),
     )
 

@@ -26,13 +26,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
+    from mt.checkpoint import RunDirectory
     from mt.comparison import compare, run_names
     from mt.comparison_report import plain_table, report_folder, write_report
 
     set_threads(arguments.threads)
     paths = [Path(run) for run in arguments.run]
     if arguments.output is None:
-        folder = report_folder(_report_name(run_names(paths), arguments), paths)
+        name = _report_name(run_names(paths), arguments)
+        root = arguments.data_root
+        if root is None:
+            root = RunDirectory.open(paths[0]).load_config().data.root
+        folder = report_folder(name, paths, root)
     else:
         folder = Path(arguments.output)
     check_writable(folder)

@@ -118,7 +118,7 @@ def _describe(
             f"length penalty {evaluation.length_penalty:g}",
             *table,
             f"  hypotheses: {written.hypotheses}",
-            f"  the same scores again: {written.command}",
+            f"  scores of raw text again: {written.command}",
         ]
     )
 

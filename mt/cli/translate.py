@@ -95,8 +95,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="the run directory; several translate together")
     add("--n-best", type=count, default=1, metavar="N", help="translations per line (default: 1)")
-    add("--scores", action="store_true", help="add the score, after a tab")
-    add("--alignments", action="store_true", help="add word links, source-target, after a tab")
+    add(
+        "--scores",
+        action="store_true",
+        help="add the score; n-best lines and JSON always have it",
+    )
+    add(
+        "--alignments",
+        action="store_true",
+        help="add word links, source-target; to JSON, which has them, the weights",
+    )
     add("--format", choices=("text", "json"), default="text", help="json: one object per line")
     add("--checkpoint", default="best", metavar="NAME|FILE", help=CHECKPOINT_HELP)
     add_model_options(parser)

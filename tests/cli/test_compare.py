@@ -39,7 +39,7 @@ def test_a_comparison_with_other_options_does_not_write_over_the_first(options, 
     assert _report_name(["one", "two/a"], arguments) == name
 
 
-def test_a_comparison_of_runs_with_the_same_names_does_not_write_over_the_first(
+def test_a_comparison_of_others_with_the_same_names_does_not_write_over_the_first(
     attention_run, baseline_run, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -47,11 +47,21 @@ def test_a_comparison_of_runs_with_the_same_names_does_not_write_over_the_first(
         shutil.copytree(source, tmp_path / "again" / source.name)
     first = [str(attention_run), str(baseline_run), "--beam-size", "1"]
     again = [f"again/{attention_run.name}", f"again/{baseline_run.name}", "--beam-size", "1"]
-    for runs, name in ((first, "beam-1"), (again, "beam-1.2"), (first, "beam-1")):
-        assert main(runs) == 0
+    shutil.copytree(attention_run / "corpus", tmp_path / "corpus")
+    elsewhere = [*first, "--data-root", "corpus"]
+    own = [*first, "--data-root", str(attention_run / "corpus")]
+    for arguments, name in (
+        (first, "beam-1"),
+        (again, "beam-1.2"),
+        (elsewhere, "beam-1.3"),
+        (first, "beam-1"),
+        (elsewhere, "beam-1.3"),
+        (own, "beam-1"),
+    ):
+        assert main(arguments) == 0
         folder = f"comparison/attention_baseline.{name}"
         assert capsys.readouterr().out.endswith(f"report and figures: {folder}/report.md\n")
-    assert len(list((tmp_path / "comparison").iterdir())) == 2
+    assert len(list((tmp_path / "comparison").iterdir())) == 3
 
 
 def test_the_folder_can_be_chosen_but_is_no_file(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import unittest.mock
@@ -90,7 +91,7 @@ def test_every_row_of_the_table_holds_what_its_name_says(attention_run, language
         ["unfinished", "9.0", "% met the length limit"],
         ["length", "0.950", f"times the {unit} of the references"],
         ["hypotheses: out.txt"],
-        ["the same scores again: sacrebleu r.txt"],
+        ["scores of raw text again: sacrebleu r.txt"],
     ]
 
 
@@ -187,6 +188,23 @@ def test_another_file_of_the_same_name_does_not_overwrite_the_results(
     first.with_suffix(".json").write_text('{"na', encoding="utf-8")
     assert main([str(attention_run), "--src", str(source), "--ref", str(source)]) == 0
     assert f"  hypotheses: {second}\n" in capsys.readouterr().out
+
+
+def test_another_corpus_does_not_overwrite_the_results(attention_run, capsys, tmp_path):
+    for side in ("xx", "yy"):
+        text = (attention_run / "corpus" / f"test.{side}").read_text("utf-8")
+        (tmp_path / f"test.{side}").write_text("".join(text.splitlines(True)[:5]), encoding="utf-8")
+    for _ in range(2):
+        for options, count, number in (([], 20, ""), (["--data-root", str(tmp_path)], 5, ".2")):
+            assert main([str(attention_run), *options]) == 0
+            printed = capsys.readouterr().out
+            assert f"test: {count} sentences" in printed
+            [command] = re.findall(r"sacrebleu .*", printed)
+            [references, _, hypotheses] = shlex.split(command)[1:4]
+            assert references.endswith(f"/test.reference{number}.txt")
+            assert re.search(rf"/test\.[0-9]+{re.escape(number)}\.txt$", hypotheses)
+            for path in (references, hypotheses):
+                assert len(Path(path).read_text("utf-8").splitlines()) == count
 
 
 def test_another_data_root_is_used(attention_run, capsys, tmp_path):
