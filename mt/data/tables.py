@@ -10,7 +10,7 @@ import datasets
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from mt.config import DataConfig
-from mt.data.reading import Columns, missing_column, one_line
+from mt.data.reading import Columns, CorpusFile, content_hash, missing_column, one_line
 
 _NESTED = "translation"  # {language: text}, as the hub stores parallel corpora
 _TEXT_TYPES = ("string", "large_string", "string_view")
@@ -25,8 +25,11 @@ def load_parquet(path: Path, columns: Columns) -> datasets.Dataset:
     try:
         if pq.read_metadata(path).num_rows == 0:
             return datasets.Dataset.from_dict({"src": [], "tgt": []})
+        # `datasets` knows a file by its name and time; another may have both.
+        content = content_hash([CorpusFile(path)])
+        cache = Path(datasets.config.HF_DATASETS_CACHE, f"parquet-{content}")
         # Not load_dataset("parquet"), which reports the load to a server.
-        table = datasets.Dataset.from_parquet(str(path))
+        table = datasets.Dataset.from_parquet(str(path), cache_dir=str(cache))
     except (datasets.exceptions.DatasetGenerationError, ValueError, OSError) as error:
         raise ValueError(f"{path}: not a readable Parquet file ({_reason(error)})") from None
     return _select(table, columns, where=str(path))
@@ -68,7 +71,7 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
 def _select(table: datasets.Dataset, columns: Columns, *, where: str) -> datasets.Dataset:
     """Reduce a table to `src` and `tgt`; a missing value is empty, a line break becomes a space."""
     nested = [name for name in columns if name not in table.column_names]
-    if nested and _NESTED not in table.column_names:
+    if nested and not isinstance(table.features.get(_NESTED), dict | datasets.Translation):
         raise missing_column(where, nested[0], table.column_names)
     for name in columns:
         _check_text(table, name, where=where, nested=name in nested)

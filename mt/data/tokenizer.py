@@ -175,10 +175,20 @@ def train_tokenizers(
     if config.joint:
         joint = _train_cached(src_sentences + tgt_sentences, config, folder)
         return TokenizerPair(joint, joint)
-    return TokenizerPair(
-        _train_cached(src_sentences, config, folder),
-        _train_cached(tgt_sentences, config, folder),
-    )
+    sides = {"sources": src_sentences, "targets": tgt_sentences}
+    return TokenizerPair(*(_train_side(*side, config, folder) for side in sides.items()))
+
+
+def _train_side(
+    side: str, sentences: list[str], config: TokenizerConfig, folder: Path
+) -> Tokenizer:
+    try:
+        return _train_cached(sentences, config, folder)
+    except ValueError as error:
+        raise ValueError(
+            f"the {side}: {error}. Both sides have a vocabulary of that size; "
+            "tokenizer.joint=true makes one of both"
+        ) from None
 
 
 def _train_cached(sentences: list[str], config: TokenizerConfig, folder: Path) -> Tokenizer:

@@ -1,5 +1,6 @@
 """Parquet and the hub: columns or a `translation` field, and no needless network."""
 
+import os
 from pathlib import Path
 
 import datasets
@@ -71,6 +72,21 @@ def test_changed_parquet_is_read_again(tmp_path: Path) -> None:
     for text in ("one", "another"):
         save([{"en": text, "de": text}], tmp_path / "train.parquet")
         assert load_split(parquet(tmp_path), "train")[0]["src"] == text
+
+
+def test_another_parquet_of_the_same_name_and_time_is_read(tmp_path: Path) -> None:
+    for rows in (ROWS, ROWS[:2]):
+        save(rows, tmp_path / "train.parquet")
+        os.utime(tmp_path / "train.parquet", (0, 0))
+        assert list(load_split(parquet(tmp_path), "train")) == EXPECTED[: len(rows)]
+
+
+@pytest.mark.parametrize("value", ["Hallo", ["Hallo"]])
+def test_a_column_named_translation_that_holds_no_languages(tmp_path: Path, value: object) -> None:
+    save([{"source": "Hi", "translation": value}], tmp_path / "train.parquet")
+    message = "no column 'de'; there are: source, translation. Name the column of a language with"
+    with pytest.raises(ValueError, match=message):
+        load_split(parquet(tmp_path, columns={"en": "source"}), "train")
 
 
 def test_missing_column_lists_the_columns(tmp_path: Path) -> None:

@@ -227,6 +227,17 @@ def test_too_small_vocabulary_names_the_smallest(tmp_path: Path) -> None:
         train(TokenizerConfig(vocab_size=smallest - 1), tmp_path, alphabet)
 
 
+def test_of_two_vocabularies_the_side_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    letters = "abcdefghijklmnopqrst"
+    few = [" ".join(first + second for second in letters) for first in letters]
+    many = ["".join(map(chr, range(0x4E00, 0x4E00 + 2000)))]
+    for vocab_size, side, what in ((300, "targets", "smallest"), (2500, "sources", "largest")):
+        config = TokenizerConfig(joint=False, vocab_size=vocab_size)
+        message = f"^the {side}: .* the {what} that works is .* tokenizer.joint=true makes one of"
+        with pytest.raises(ValueError, match=message):
+            train_tokenizers(few, many, config, cache_dir=tmp_path)
+
+
 def test_advice_that_would_be_refused_is_not_given(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"has 2\d\d pieces, and the smallest vocabulary is of 300"
