@@ -31,14 +31,15 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
     """Return the command line with its keys checked and its values as Hydra's grammar wants them.
 
     Keys are checked against the schema and the configuration groups. A value is quoted where it is
-    a path pattern such as `{split}.{lang}`, since Hydra takes bare braces for a dictionary, or
-    where the grammar has no place for it, as for `é`, `~` or `=`; and a new key of an open table
+    a path pattern such as `{split}.{lang}`, since Hydra takes bare braces for a dictionary, where
+    the grammar has no place for it, as for `é`, `~` or `=`, or where it would make a number of a
+    text, as of `run=2024_06`; and a new key of an open table
     (`data.columns.en=…`) gets the `++` that Hydra asks for.
 
     Raises:
         ValueError: A key that does not exist; the message names the nearest that does.
     """
-    options, open_ended = _option_keys(Config, "")
+    options, open_ended, texts = _option_keys(Config, "")
     groups = [path.name for path in configs.iterdir() if path.is_dir()]
     checked = []
     for argument in arguments:
@@ -47,19 +48,22 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
         if not is_override(argument):
             checked.append(argument)
         elif any(key.startswith(f"{table}.") for table in open_ended):
-            checked.append(_in_grammar(f"++{key}" if name == key else name, value))
+            checked.append(_in_grammar(f"++{key}" if name == key else name, value, is_text=True))
         elif key in groups or key in open_ended or key.startswith(("hydra.", "hydra/")):
             checked.append(argument)
         elif key in options:
-            checked.append(_in_grammar(name, value))
+            checked.append(_in_grammar(name, value, is_text=key in texts))
         else:
             raise ValueError(_unknown(key, [*options, *groups]))
     return checked
 
 
-def _in_grammar(name: str, value: str) -> str:
+def _in_grammar(name: str, value: str, *, is_text: bool) -> str:
     pattern = _BARE_BRACE.search(value) and "'" not in value
-    if not pattern and (not value or "${" in value or _parse([f"{name}={value}"]) is not None):
+    if not pattern and (not value or "${" in value):
+        return f"{name}={value}"
+    parsed = None if pattern else _parse([f"{name}={value}"])
+    if parsed is not None and not (is_text and isinstance(parsed[0].value(), bool | int | float)):
         return f"{name}={value}"
     escaped = value.replace("'", r"\'")
     return f"{name}='{escaped}'"
@@ -126,9 +130,9 @@ def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
     return kept
 
 
-def _option_keys(schema: type, prefix: str) -> tuple[list[str], list[str]]:
-    """Return the dotted keys of a dataclass, and those under which any key is welcome."""
-    options, open_ended = [], []
+def _option_keys(schema: type, prefix: str) -> tuple[list[str], list[str], list[str]]:
+    """Return the dotted keys of a dataclass, those where any key is welcome, and those of texts."""
+    options, open_ended, texts = [], [], []
     for field in dataclasses.fields(schema):
         key, kind = f"{prefix}{field.name}", field.type
         options.append(key)
@@ -136,9 +140,12 @@ def _option_keys(schema: type, prefix: str) -> tuple[list[str], list[str]]:
             nested = _option_keys(kind, f"{key}.")
             options += nested[0]
             open_ended += nested[1]
+            texts += nested[2]
         elif typing.get_origin(kind) is dict:
             open_ended.append(key)
-    return options, open_ended
+        elif kind is str or str in typing.get_args(kind):
+            texts.append(key)
+    return options, open_ended, texts
 
 
 def _unknown(key: str, accepted: list[str]) -> str:

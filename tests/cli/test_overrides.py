@@ -46,8 +46,16 @@ def test_every_file_passes_the_checks(file: str) -> None:
         ("seed=1,2", "seed=1,2"),
         ("data.root=", "data.root="),
         ("data.columns={en: a}", "data.columns={en: a}"),
-        ("data.columns.en=0", "++data.columns.en=0"),
-        ("++data.columns.en=0", "++data.columns.en=0"),
+        ("data.columns.en=0", "++data.columns.en='0'"),
+        ("++data.columns.en=0", "++data.columns.en='0'"),
+        ("data.splits.test=2016_05", "++data.splits.test='2016_05'"),
+        ("run=2024_06_01", "run='2024_06_01'"),
+        ("run=1.10", "run='1.10'"),
+        ("run=true", "run='true'"),
+        ("run=1e3,2e3", "run=1e3,2e3"),
+        ("data.root=null", "data.root=null"),
+        ("data.root='1.10'", "data.root='1.10'"),
+        ("optim.lr=1e-3", "optim.lr=1e-3"),
         ("data.splits.valid=dev", "++data.splits.valid=dev"),
         ("experiment=ladder/short", "experiment=ladder/short"),
         ("hydra.verbose=true", "hydra.verbose=true"),
@@ -58,7 +66,10 @@ def test_overrides_are_put_into_the_grammar_of_hydra(argument: str, handed_on: s
     assert checked_overrides([argument], CONFIGS) == [handed_on]
 
 
-@pytest.mark.parametrize("run", ["runs/a-seed=1", "runs/a (1)", "it's", "josé", "~/x", "a b, c"])
+@pytest.mark.parametrize(
+    "run",
+    ["runs/a-seed=1", "runs/a (1)", "it's", "josé", "~/x", "a b, c", "2024_06", "1.10", "true"],
+)
 def test_a_run_may_have_any_name(run: str) -> None:
     assert _compose([f"run={run}".replace(",", r"\,")]).run == run
 
