@@ -7,7 +7,7 @@ from zipfile import is_zipfile
 
 from mt.alignment import read_pharaoh
 from mt.config import DataConfig
-from mt.data.batching import Pair
+from mt.data.batching import Pair, cut_pairs
 from mt.data.corpus import group_references, load_split, split_names
 from mt.data.locating import locate_alignment
 from mt.data.reading import CorpusFile, read_lines
@@ -129,7 +129,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def encode_pairs(tokenizers: TokenizerPair, data: EvaluationSet) -> list[Pair]:
-    """Encode each source with each of its references; pairs with a blank side are left out."""
+    """Encode each source with each of its references; pairs with a blank side are left out.
+
+    A side of more than `MAX_PIECES` pieces is cut there, with a logged warning.
+    """
     rows = [
         (source, reference)
         for source, group in zip(data.sources, data.references, strict=True)
@@ -138,4 +141,4 @@ def encode_pairs(tokenizers: TokenizerPair, data: EvaluationSet) -> list[Pair]:
     sources = tokenizers.src.encode([source for source, _ in rows])
     targets = tokenizers.tgt.encode([reference for _, reference in rows])
     pairs = [Pair(src, tgt) for src, tgt in zip(sources, targets, strict=True)]
-    return [pair for pair in pairs if pair.src and pair.tgt]
+    return cut_pairs([pair for pair in pairs if pair.src and pair.tgt], where=data.name)

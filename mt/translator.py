@@ -18,13 +18,13 @@ import torch
 from mt.alignment import WordAlignment, align_words
 from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import SearchConfig
+from mt.data.batching import MAX_PIECES
 from mt.data.tokenizer import TokenizerPair
 from mt.decoding import length_limit, search_ids
 from mt.device import DTYPES, select_device, select_precision
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
 
-MAX_SOURCE_PIECES = 1000  # what follows in a longer source is cut off: time and memory grow with it
 _EXCERPT = 40  # characters of a sentence that a warning quotes
 
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Translation:
 
     Attributes:
         source: the text that was translated; shorter than what was given where that exceeds
-            `MAX_SOURCE_PIECES`.
+            `MAX_PIECES`.
         text: the translation, plain text without line breaks; empty for a blank source.
         score: length-normalised log-probability (nats) by which the search ranks; 0 for a blank
             source.
@@ -138,7 +138,7 @@ class Translator:
         """Translate each sentence; the result has the same order and length.
 
         A blank sentence gives a blank translation and never reaches the model. A source of more
-        than `MAX_SOURCE_PIECES` pieces is cut there, with a logged warning. An option left at None
+        than `MAX_PIECES` pieces is cut there, with a logged warning. An option left at None
         is the run's own.
 
         Raises:
@@ -229,14 +229,14 @@ class Translator:
         texts = [sentence.encode("utf-8", "replace").decode("utf-8") for sentence in sentences]
         sources = []
         for text, ids in zip(texts, self.tokenizers.src.encode(texts), strict=True):
-            if len(ids) > MAX_SOURCE_PIECES:
+            if len(ids) > MAX_PIECES:
                 _log.warning(
                     "a sentence of %d pieces is cut to its first %d; split it to get the rest: %r",
                     len(ids),
-                    MAX_SOURCE_PIECES,
+                    MAX_PIECES,
                     text[:_EXCERPT],
                 )
-                ids = ids[:MAX_SOURCE_PIECES]
+                ids = ids[:MAX_PIECES]
                 text = self.tokenizers.src.decode(ids)
             sources.append(_Source(text, ids))
         return sources

@@ -150,6 +150,21 @@ def test_blank_lines_keep_their_place(system, test_set):
     assert len(encode_pairs(system.translator.tokenizers, data)) == 3
 
 
+def test_very_long_pairs_are_cut_with_a_warning(system, caplog, monkeypatch):
+    monkeypatch.setattr("mt.data.batching.MAX_PIECES", 4)
+    sources, references = ["bado " * 30, "bado"], [["alben"], ["alben " * 30]]
+    pairs = encode_pairs(system.translator.tokenizers, EvaluationSet("long", sources, references))
+    assert [len(pairs[0].src), len(pairs[1].tgt)] == [4, 4]
+    assert [pairs[0].tgt, pairs[1].src] == [
+        *system.translator.tokenizers.tgt.encode(["alben"]),
+        *system.translator.tokenizers.src.encode(["bado"]),
+    ]
+    assert "long: 2 pairs with more than 4 pieces on a side are cut there" in caplog.text
+    caplog.clear()
+    encode_pairs(system.translator.tokenizers, EvaluationSet("short", ["bado"], [["alben"]]))
+    assert caplog.text == ""
+
+
 def test_nothing_but_blanks_has_no_loss(system):
     evaluation = evaluate(system, EvaluationSet("blank", [" "], [["x"]]))
     assert evaluation.hypotheses == [""]

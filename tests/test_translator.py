@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_run import tiny_corpus
 
-from mt.data.batching import Pair
+from mt.data.batching import MAX_PIECES, Pair
 from mt.decoding import score_ids
-from mt.translator import MAX_SOURCE_PIECES, Translation, Translator
+from mt.translator import Translation, Translator
 
 _SENTENCES = [source for source, _ in tiny_corpus()["test"]]
 
@@ -130,7 +130,7 @@ def test_any_text_gives_one_printable_line(translator: Translator, sentences: li
 def test_a_very_long_source_is_cut_with_a_warning(
     translator: Translator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mt.translator.MAX_SOURCE_PIECES", 8)
+    monkeypatch.setattr("mt.translator.MAX_PIECES", 8)
     sentence = "bado fena " * 50
     with caplog.at_level(logging.WARNING):
         [translation] = translator.translate([sentence])
@@ -138,7 +138,7 @@ def test_a_very_long_source_is_cut_with_a_warning(
     assert len(translation.source_tokens) == 8
     assert sentence.startswith(translation.source)
     assert len(translation.words().source_words) == len(translation.source.split())  # type: ignore[union-attr]
-    assert MAX_SOURCE_PIECES == 1000
+    assert MAX_PIECES == 1000
 
 
 def test_one_string_is_refused(translator: Translator) -> None:

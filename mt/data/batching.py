@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -17,6 +18,12 @@ from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
 
 if TYPE_CHECKING:
     from mt.data.encoding import EncodedSplit
+
+
+MAX_PIECES = 1000
+"""What follows in a longer sentence is cut off: time and memory grow with the square of it."""
+
+_log = logging.getLogger(__name__)
 
 
 class Pair(NamedTuple):
@@ -77,6 +84,19 @@ class _Rows(NamedTuple):
     numbers: list[int]
     epoch: int
     position: int
+
+
+def cut_pairs(pairs: Sequence[Pair], *, where: str) -> list[Pair]:
+    """Cut both sides to `MAX_PIECES`, with a logged warning that says where the pairs are from."""
+    n_long = sum(max(len(pair.src), len(pair.tgt)) > MAX_PIECES for pair in pairs)
+    if n_long:
+        _log.warning(
+            "%s: %d pairs with more than %d pieces on a side are cut there; split their sentences",
+            where,
+            n_long,
+            MAX_PIECES,
+        )
+    return [Pair(pair.src[:MAX_PIECES], pair.tgt[:MAX_PIECES]) for pair in pairs]
 
 
 def collate(pairs: Sequence[Pair]) -> Batch:

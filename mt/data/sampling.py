@@ -40,6 +40,7 @@ class BatchSampler:
         batch_tokens: The budget: rows times the longest side of the batch, with EOS or BOS. A pair
             that is longer makes a batch of its own.
         seed: Decides the order of all epochs.
+        content: A hash of the sentences: a saved place is one in these alone.
         together: So many batches of similar length follow each other: those of an update, which
             processes then finish at about the same time.
         shuffle: Whether rows of one length, and then the batches, come in random order; otherwise
@@ -56,6 +57,7 @@ class BatchSampler:
         *,
         batch_tokens: int,
         seed: int,
+        content: str = "",
         together: int = 1,
         shuffle: bool = True,
     ) -> None:
@@ -71,7 +73,7 @@ class BatchSampler:
         self._seed = seed
         self._together = together
         self._shuffle = shuffle
-        options = repr((batch_tokens, together, shuffle))
+        options = repr((batch_tokens, content, together, shuffle))
         digest = hashlib.blake2b(options.encode(), digest_size=16)
         for lengths in (src_lengths, tgt_lengths):
             digest.update(np.asarray(lengths, dtype=np.int32).tobytes())
@@ -114,9 +116,9 @@ class BatchSampler:
             )
         if state["check"] != self._check:
             raise ValueError(
-                "the training data are not those of the saved place (the sentences, the tokenizer, "
-                "data.max_length or trainer.batch_tokens changed): resume with the same, or start "
-                "a new run"
+                "the data are not those of the saved place (the sentences of training or "
+                "validation, the tokenizer, data.max_length or trainer.batch_tokens changed): "
+                "resume with the same, or start a new run"
             )
         self.epoch = state["epoch"]
         self.position = state["position"]

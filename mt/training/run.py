@@ -11,9 +11,9 @@ import torch
 
 from mt.checkpoint import RunDirectory
 from mt.config import Config
-from mt.data.batching import BatchLoader, Pair
+from mt.data.batching import BatchLoader, Pair, cut_pairs
 from mt.data.corpus import load_split
-from mt.data.encoding import EncodedSplit, encode_split
+from mt.data.encoding import EncodedSplit, content_check, encode_split
 from mt.data.sampling import BatchSampler
 from mt.data.tokenizer import TokenizerPair, train_tokenizers
 from mt.device import available_cores, keep_freed_memory, select_device
@@ -124,6 +124,7 @@ def _build_trainer(
         splits.train.tgt_lengths,
         batch_tokens=config.trainer.batch_tokens,
         seed=config.seed,
+        content=content_check(splits.train) + content_check(splits.valid),
         together=config.trainer.accumulate,
     )
     loader = BatchLoader(
@@ -139,12 +140,13 @@ def _build_trainer(
     places = world.gather([sampler.state_dict()["check"]])
     if len(set(places)) > 1:
         raise ValueError(
-            "the processes do not see the same training data: give all machines the same files, "
+            "the processes do not see the same data: give all machines the same files, "
             "by data.root or from the public home"
         )
     valid = splits.valid.dataset
+    pairs = [Pair(*ids) for ids in zip(valid["src_ids"][:], valid["tgt_ids"][:], strict=True)]
     validator = Validator(
-        [Pair(*ids) for ids in zip(valid["src_ids"][:], valid["tgt_ids"][:], strict=True)],
+        cut_pairs(pairs, where="validation"),
         valid["tgt"][:],
         language=config.data.tgt,
         tokenizer=tokenizers.tgt,

@@ -98,7 +98,7 @@ def test_hard_lines_get_one_line_each_and_never_end_it(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("mt.translator.MAX_SOURCE_PIECES", 50)
+    monkeypatch.setattr("mt.translator.MAX_PIECES", 50)
     hard = [
         b"bado \xff\xfe fena",
         b"bado \x00 fena",

@@ -10,7 +10,7 @@ from toy_corpus import WORDS, sentences
 
 from mt.config import DataConfig, TokenizerConfig
 from mt.data.corpus import load_split
-from mt.data.encoding import encode_split
+from mt.data.encoding import content_check, encode_split
 from mt.data.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
 
 Write = Callable[[str, bytes | str], Path]
@@ -27,6 +27,24 @@ def load(tmp_path: Path, write: Write) -> Load:
         return load_split(DataConfig(name="toy", src="en", tgt="de", root=str(tmp_path)), "train")
 
     return load_lines
+
+
+def test_the_check_knows_the_sentences_and_their_order(
+    load: Load, tokenizers: TokenizerPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(src: list[str], tgt: list[str], max_length: int | None = None) -> str:
+        return content_check(encode_split(load(src, tgt), tokenizers, max_length=max_length))
+
+    src, tgt = ["Hund", "Katze", "", "Haus"], ["der", "die", "", "das"]
+    first = check(src, tgt)
+    assert check(src, tgt) == first
+    assert check(src, ["die", "der", "", "das"]) != first
+    assert check(["Katze", "Hund", "", "Haus"], ["die", "der", "", "das"]) != first
+    assert check(src, tgt, 50) != first  # without the empty pair
+    assert check(src, [*tgt[:3], "der"], 50) != check(src, tgt, 50)
+    monkeypatch.setattr("mt.data.encoding._CHECKED_ROWS", 2)
+    assert check(src, [*tgt[:3], "der"]) != check(src, tgt)  # the last row is one of them
+    assert check(src, ["der", "das", "", "das"]) == check(src, tgt)
 
 
 def test_ids_and_lengths_of_every_row(load: Load, tokenizers: TokenizerPair) -> None:

@@ -148,8 +148,9 @@ def test_a_place_of_another_seed_or_other_data_is_refused() -> None:
         sampler(batch_tokens=201),
         BatchSampler(changed, TGT, batch_tokens=200, seed=1),
         BatchSampler(SRC[1:], TGT[1:], batch_tokens=200, seed=1),
+        BatchSampler(SRC, TGT, batch_tokens=200, seed=1, content="other"),
     ):
-        with pytest.raises(ValueError, match="training data are not those of the saved place"):
+        with pytest.raises(ValueError, match="the data are not those of the saved place"):
             other.load_state_dict(state)
 
 

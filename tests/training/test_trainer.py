@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import shutil
 import signal
 import unittest.mock
 from itertools import pairwise
@@ -16,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mt.checkpoint import RunDirectory, load_checkpoint, save_checkpoint
 from mt.choices import Keep, Metric, Precision, ScheduleKind
 from mt.config import Config, SearchConfig, TrainerConfig
-from mt.decoding import search_ids
+from mt.decoding import score_ids, search_ids
 from mt.models.loss import SequenceLoss, sequence_loss
 from mt.training import trainer as trainer_module
 from mt.training.keeper import CheckpointKeeper
@@ -222,6 +223,39 @@ def test_one_training_at_a_time_in_a_run(config: Config) -> None:
     with RunDirectory.open(config.run).held(), pytest.raises(ValueError, match=message):
         train(dataclasses.replace(config, resume=True))
     assert train(dataclasses.replace(config, resume=True)).step == 12
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_a_run_does_not_go_on_with_other_sentences_of_the_same_lengths(
+    config: Config, tmp_path: Path, split: str
+) -> None:
+    root = shutil.copytree(str(config.data.root), tmp_path / "copy")
+    train(change(config, max_steps=4))
+    data = dataclasses.replace(config.data, root=str(root))
+    resumed = dataclasses.replace(change(config, max_steps=5), data=data, resume=True)
+    assert train(resumed).step == 5  # the same, elsewhere
+    pairs = (
+        (root / f"{split}.yy").read_text("utf-8").replace("alben", "?").replace("ortig", "alben")
+    )
+    (root / f"{split}.yy").write_text(pairs.replace("?", "ortig"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"the sentences of training or validation, .* changed"):
+        train(resumed)
+
+
+def test_very_long_validation_pairs_are_cut(
+    config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lengths = []
+
+    def watch(model: Any, pairs: Any, **options: Any) -> Any:
+        lengths.extend(max(map(len, pair)) for pair in pairs)
+        return score_ids(model, pairs, **options)
+
+    monkeypatch.setattr("mt.data.batching.MAX_PIECES", 3)
+    monkeypatch.setattr("mt.training.validation.score_ids", watch)
+    train(change(config, max_steps=1))
+    assert max(lengths) == 3
+    assert "validation: " in caplog.text and "more than 3 pieces on a side are cut" in caplog.text
 
 
 def test_validation_has_a_beam_of_its_own(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,7 +490,7 @@ def test_processes_with_other_data_are_found_out(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(World, "gather", lambda self, share: [*share, "what another process has"])
-    with pytest.raises(ValueError, match=r"do not see the same training data: .* data\.root"):
+    with pytest.raises(ValueError, match=r"do not see the same data: .* data\.root"):
         train(config)
     assert not Path(config.run).exists()
 
