@@ -42,9 +42,12 @@ def test_the_check_knows_the_sentences_and_their_order(
     assert check(["Katze", "Hund", "", "Haus"], ["die", "der", "", "das"]) != first
     assert check(src, tgt, 50) != first  # without the empty pair
     assert check(src, [*tgt[:3], "der"], 50) != check(src, tgt, 50)
-    monkeypatch.setattr("mt.data.encoding._CHECKED_ROWS", 2)
-    assert check(src, [*tgt[:3], "der"]) != check(src, tgt)  # the last row is one of them
-    assert check(src, ["der", "das", "", "das"]) == check(src, tgt)
+    monkeypatch.setattr("mt.data.encoding._BLOCK", 1)
+    assert check(src, [*tgt[:3], "der"]) != check(src, tgt)
+    monkeypatch.setattr("mt.data.encoding._BLOCKS", 2)  # rows 0 and 2
+    assert check(["Katze", *src[1:]], tgt) != check(src, tgt)
+    assert check([*src[:2], "Hund", "Haus"], tgt) != check(src, tgt)
+    assert check(src, [*tgt[:3], "der"]) == check(src, tgt)
 
 
 def test_ids_and_lengths_of_every_row(load: Load, tokenizers: TokenizerPair) -> None:
