@@ -24,6 +24,7 @@ _HEADINGS = (
 )
 _SIGNIFICANT = 0.05
 _REPORT = "report.md"
+_ORIGIN = "Runs: "
 
 
 def report_folder(name: str, runs: Sequence[Path], data_root: str | None) -> Path:
@@ -47,9 +48,23 @@ def _is_of_others(report: Path, own: str) -> bool:
     return own not in lines
 
 
+def check_replaceable(folder: Path) -> None:
+    """Look whether a report may be written into a folder.
+
+    Raises:
+        ValueError: There is a `report.md` in it that is none of ours.
+    """
+    report = folder / _REPORT
+    if report.exists() and _ORIGIN not in report.read_text(encoding="utf-8", errors="replace"):
+        raise ValueError(
+            f"{report} is there already and no report of a comparison: name another folder by "
+            "--output"
+        )
+
+
 def _origin(runs: Sequence[Path], data_root: str | None) -> str:
     """Return the line of a report that says what it is on."""
-    line = f"Runs: {', '.join(f'`{run}`' for run in runs)}."
+    line = f"{_ORIGIN}{', '.join(f'`{run}`' for run in runs)}."
     if data_root is None:
         return line
     return f"{line} Corpus: `{Path(data_root).expanduser().resolve()}`."

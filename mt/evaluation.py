@@ -4,6 +4,7 @@ The hypotheses are written one line a source sentence, with the references besid
 `sacrebleu` command gives the same scores of raw text.
 """
 
+import hashlib
 import json
 import logging
 import shlex
@@ -236,13 +237,17 @@ def hypotheses_path(
 ) -> Path:
     """Return a file that no other evaluation has: named by set, update and what is not usual.
 
-    The last, the best and an averaged model may be of the same update. Where another file or split
+    The last, the best and an averaged model may be of the same update, and a checkpoint may be a
+    file from elsewhere, whose path is hashed. Where another file or split
     of the same name has been translated, or together with other runs of the same names, a number
     follows.
     """
-    own, parts = system.config.search, [evaluation.name, str(system.step)]
+    run, own = RunDirectory(system.path), system.config.search
+    parts = [evaluation.name, str(system.step)]
     if system.checkpoint.stem != "best":
         parts.append(system.checkpoint.stem)
+    if (place := system.checkpoint.resolve()).parent != run.checkpoints.resolve():
+        parts.append(hashlib.blake2b(bytes(place), digest_size=4).hexdigest())
     if system.others:
         parts.append(f"with-{joined_names([other.name for other in system.others], '+')}")
     if evaluation.beam_size != own.beam_size:

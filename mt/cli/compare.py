@@ -28,7 +28,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from mt.checkpoint import RunDirectory
     from mt.comparison import compare, run_names
-    from mt.comparison_report import plain_table, report_folder, write_report
+    from mt.comparison_report import check_replaceable, plain_table, report_folder, write_report
 
     set_threads(arguments.threads)
     paths = [Path(run) for run in arguments.run]
@@ -41,6 +41,7 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         folder = Path(arguments.output)
     check_writable(folder)
+    check_replaceable(folder)
     comparison = compare(
         paths,
         splits=arguments.split or (),

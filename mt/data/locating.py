@@ -53,11 +53,22 @@ def locate_alignment(config: DataConfig, split: str) -> CorpusFile | None:
     Raises:
         FileNotFoundError, ValueError: As in `locate`.
     """
+    name = alignment_name(config, split)
+    if name is None:
+        return None
+    [file] = _place(config, [CorpusFile(name)])
+    return file
+
+
+def alignment_name(config: DataConfig, split: str) -> Path | None:
+    """Return the name that `data.alignment` gives the file of a split, if it gives one.
+
+    Raises:
+        ValueError: It has a placeholder that means nothing.
+    """
     if config.alignment is None:
         return None
-    name = _fill(config, "alignment", config.alignment, split=split, lang="")
-    [file] = _place(config, [CorpusFile(Path(name))])
-    return file
+    return Path(_fill(config, "alignment", config.alignment, split=split, lang=""))
 
 
 def _place(config: DataConfig, names: list[CorpusFile]) -> list[CorpusFile]:

@@ -79,6 +79,12 @@ def test_the_folder_can_be_chosen_but_is_no_file(
     folder = tmp_path / "new" / "one"
     assert main([*runs, "--output", str(folder), "--beam-size", "1"]) == 0
     assert (folder / "report.md").is_file()
+    assert main([*runs, "--output", str(folder), "--beam-size", "1"]) == 0
+    (folder / "report.md").write_text("my own", encoding="utf-8")
+    assert main([*runs, "--output", str(folder), "--beam-size", "1"]) == 1
+    message = f"{folder / 'report.md'} is there already and no report of a comparison: name another"
+    assert message in capsys.readouterr().err
+    assert (folder / "report.md").read_text("utf-8") == "my own"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import unittest.mock
@@ -205,6 +206,25 @@ def test_another_corpus_does_not_overwrite_the_results(attention_run, capsys, tm
             assert re.search(rf"/test\.[0-9]+{re.escape(number)}\.txt$", hypotheses)
             for path in (references, hypotheses):
                 assert len(Path(path).read_text("utf-8").splitlines()) == count
+
+
+def test_a_checkpoint_from_elsewhere_does_not_overwrite_the_results(
+    attention_run, capsys, tmp_path
+):
+    step = RunDirectory.open(attention_run).load_model().step
+    names = set()
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        shutil.copy(attention_run / "checkpoints" / "best.pt", folder)
+        for _ in range(2):
+            assert main([str(attention_run), "--checkpoint", str(folder / "best.pt")]) == 0
+            [name] = re.findall(r"hypotheses: .*/(.*)", capsys.readouterr().out)
+            assert re.fullmatch(rf"test\.{step}\.[0-9a-f]{{8}}\.txt", name)
+            names.add(name)
+    assert len(names) == 2
+    own = str(attention_run / "checkpoints" / "best.pt")
+    assert main([str(attention_run), "--checkpoint", own]) == 0
+    assert f"/test.{step}.txt" in capsys.readouterr().out
 
 
 def test_another_data_root_is_used(attention_run, capsys, tmp_path):

@@ -1,6 +1,7 @@
 """The diversified corpus: what of it is the corpus's, what the models', and its faults."""
 
 import dataclasses
+import gzip
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from tiny_run import tiny_config, tiny_corpus
 from mt import Translator
 from mt.checkpoint import RunDirectory
 from mt.data.corpus import load_split
+from mt.evaluation_set import load_evaluation_set
 from mt.training.run import train
 
 DIVERSIFY = Path(__file__).resolve().parents[2] / "scripts" / "diversify"
@@ -62,6 +64,27 @@ def test_it_holds_the_corpus_and_the_translations_of_both_directions(
     assert list(zip(rows["src"], rows["tgt"], strict=True)) == corpus["valid"]
     assert not list(output.glob("test*"))
     assert output.stat().st_mode & 0o777 == 0o755
+
+
+def test_gold_alignments_come_along(
+    attention_run: Path, backward_run: Path, tmp_path: Path, run_here: Callable[..., int]
+) -> None:
+    root = shutil.copytree(attention_run / "corpus", tmp_path / "copy")
+    (root / "links").mkdir()
+    links = gzip.compress(b"0-0\n" * len(tiny_corpus()["test"]))
+    (root / "links" / "test.gz").write_bytes(links)
+    run = shutil.copytree(attention_run, tmp_path / "run")
+    config = RunDirectory.open(run).load_config()
+    config.data.root, config.data.alignment = str(root), "links/{split}"
+    config.data.alignment_src = "xx"
+    RunDirectory.open(run).write_config(config)
+    output = tmp_path / "diversified"
+    runs = ["--forward", run, "--backward", backward_run]
+    assert run_here(DIVERSIFY, *runs, "--output", output) == 0
+    assert (output / "links" / "test.gz").read_bytes() == links
+    assert [path.name for path in (output / "links").iterdir()] == ["test.gz"]
+    data = dataclasses.replace(config.data, root=str(output))
+    assert load_evaluation_set(data, "test").alignments == [[(0, 0)]] * len(tiny_corpus()["test"])
 
 
 def test_an_option_given_again_adds_another_models_translations(
