@@ -30,6 +30,7 @@ from mt.sentence_views import (
 
 logger = logging.getLogger(__name__)
 
+_WHICH_SENTENCES = ("name", "home", "root", "path", "member", "subset", "splits", "holdout")
 REACH_PAIRS = 1000  # the gradient is measured on this many pairs at most
 
 
@@ -168,14 +169,25 @@ def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfi
         )
     corpus = configs[0].data
     for name, config in zip(names, configs, strict=True):
-        if config.data.name != corpus.name:
+        if others := _differences(config.data, corpus):
             logger.warning(
-                "%s was trained on %s; it is compared on %s, parts of which it may have seen",
+                "%s was trained with %s; it is compared on the splits of %s, parts of which it may "
+                "have seen",
                 name,
-                config.data.name,
-                corpus.name,
+                ", ".join(others),
+                names[0],
             )
     return corpus
+
+
+def _differences(data: DataConfig, other: DataConfig) -> list[str]:
+    """Return the options of a corpus that say which sentences are in it, where they differ."""
+    own, others = (
+        {option: getattr(each, option) for option in _WHICH_SENTENCES}
+        | {"root": each.root and Path(each.root).expanduser().resolve()}
+        for each in (data, other)
+    )
+    return [f"data.{option}={value}" for option, value in own.items() if value != others[option]]
 
 
 def _measure(

@@ -1,6 +1,7 @@
 """A comparison shows two systems on the same sentences: table, report and figures."""
 
 import re
+import shutil
 import unittest.mock
 from dataclasses import replace
 from itertools import pairwise
@@ -254,10 +255,24 @@ def test_other_language_pairs_are_refused(attention_run, tmp_path):
 def test_another_corpus_of_the_same_pair_is_warned_about(attention_run, tmp_path, caplog):
     other = edited_run(attention_run, tmp_path / "other", name="elsewhere")
     comparison = compare([attention_run, other], device="cpu", beam_size=1)
-    assert "other was trained on elsewhere; it is compared on tiny" in caplog.text
+    message = (
+        "other was trained with data.name=elsewhere; it is compared on the splits of attention, "
+        "parts of which it may have seen"
+    )
+    assert caplog.messages.count(message) == 1
+    assert "attention was trained with" not in caplog.text
     score = comparison.splits[0].paired.systems[1]
     assert score.p_value == 1.0
     assert comparison.splits[0].examples == []
+
+
+def test_a_corpus_of_the_same_name_elsewhere_is_warned_about(attention_run, tmp_path, caplog):
+    root = shutil.copytree(attention_run / "corpus", tmp_path / "corpus")
+    other = edited_run(attention_run, tmp_path / "other", root=str(root))
+    compare([attention_run, other], device="cpu", beam_size=1)
+    assert (
+        f"other was trained with data.root={root}; it is compared on the splits of" in caplog.text
+    )
 
 
 def test_the_options_of_the_search_reach_every_system(attention_run, baseline_run):
