@@ -9,8 +9,38 @@ from typing import BinaryIO
 
 
 def cache_dir(kind: str) -> Path:
-    """Return `$XDG_CACHE_HOME/mt/<kind>`, by default below `~/.cache`; it may not exist yet."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mt" / kind
+    """Return `$XDG_CACHE_HOME/mt/<kind>`, by default below `~/.cache`; it may not exist yet.
+
+    Raises:
+        OSError: There is no home directory.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mt" / kind
+    except RuntimeError:
+        raise OSError(
+            "there is no home directory for caches: set XDG_CACHE_HOME, and HF_HOME for those of "
+            "datasets, to folders"
+        ) from None
+
+
+@contextmanager
+def tell_of_faults() -> Iterator[None]:
+    """Say which folder it is when the cache of `datasets` cannot be read or written.
+
+    Raises:
+        OSError: It cannot.
+    """
+    import datasets  # translating, which needs the other functions, does not wait for these
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    try:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = " ".join(str(error).split())
+        raise OSError(
+            f"the cache in {datasets.config.HF_DATASETS_CACHE} cannot be read or written "
+            f"({reason}): delete the folder, and it is made anew, or name another by HF_HOME"
+        ) from error
 
 
 @contextmanager

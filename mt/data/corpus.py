@@ -11,6 +11,7 @@ import datasets
 
 from mt.choices import Format
 from mt.config import HOLDOUT_BOTH, DataConfig
+from mt.data.cache import tell_of_faults
 from mt.data.holdout import carve
 from mt.data.locating import locate
 from mt.data.reading import (
@@ -151,7 +152,8 @@ def _carve(dataset: datasets.Dataset, config: DataConfig, split: str) -> dataset
     holdout = config.holdout
     column = _holdout_columns(config)[str(holdout.by)]
     fingerprint = _fingerprint(dataset._fingerprint, split, holdout.by, holdout.valid, holdout.test)
-    return carve(dataset, holdout, split, column=column, fingerprint=fingerprint)
+    with tell_of_faults():
+        return carve(dataset, holdout, split, column=column, fingerprint=fingerprint)
 
 
 def _load_text(config: DataConfig, split: str) -> datasets.Dataset:
@@ -201,11 +203,12 @@ def _build(
     if next(read(), None) is None:  # which `datasets` does not take
         return datasets.Dataset.from_dict({"src": [], "tgt": []}, features=_FEATURES)
     try:
-        return datasets.Dataset.from_generator(
-            examples,
-            features=_FEATURES,
-            fingerprint=_fingerprint(content_hash(files), *options),
-        )
+        with tell_of_faults():
+            return datasets.Dataset.from_generator(
+                examples,
+                features=_FEATURES,
+                fingerprint=_fingerprint(content_hash(files), *options),
+            )
     except datasets.exceptions.DatasetGenerationError as error:
         if isinstance(error.__cause__, ValueError | OSError):
             raise error.__cause__ from None

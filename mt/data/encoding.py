@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
+from mt.data.cache import tell_of_faults
 from mt.data.tokenizer import Tokenizer, TokenizerPair
 
 _IDS = pa.list_(pa.int32())
@@ -54,12 +55,13 @@ def encode_split(
     key = hashlib.blake2b(digest_size=16)
     for part in (b"1", dataset._fingerprint.encode(), tokenizers.src.model, tokenizers.tgt.model):
         key.update(len(part).to_bytes(8, "little") + part)
-    encoded = dataset.with_format("arrow").map(
-        partial(_encode_table, tokenizers=tokenizers),
-        batched=True,
-        batch_size=10_000,
-        new_fingerprint=key.hexdigest(),
-    )
+    with tell_of_faults():
+        encoded = dataset.with_format("arrow").map(
+            partial(_encode_table, tokenizers=tokenizers),
+            batched=True,
+            batch_size=10_000,
+            new_fingerprint=key.hexdigest(),
+        )
     encoded = encoded.with_format(None)
     src_lengths, tgt_lengths = _lengths(encoded, "src_ids"), _lengths(encoded, "tgt_ids")
     if max_length is None:

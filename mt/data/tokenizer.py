@@ -199,7 +199,10 @@ def _train_cached(sentences: list[str], config: TokenizerConfig, folder: Path) -
         except ValueError as error:
             _log.warning("training the tokenizer anew: %s", error)
     tokenizer = Tokenizer(_train(sentences, config))
-    _write(path, tokenizer.model)
+    try:
+        _write(path, tokenizer.model)
+    except OSError as error:
+        _log.warning("the tokenizer is not kept for another run (%s): set XDG_CACHE_HOME", error)
     return tokenizer
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mt.data.cache import whole_file
+from mt.data.cache import cache_dir, whole_file
 
 
 def test_a_file_that_ended_well_is_there_alone(tmp_path: Path) -> None:
@@ -46,3 +46,15 @@ def test_what_fails_only_when_it_is_closed_leaves_nothing(
         with pytest.raises(OSError, match="No space left"), whole_file(tmp_path / "file") as file:
             file.write(b"few bytes, which wait in the buffer")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_dir("x") == tmp_path / "mt" / "x"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    with pytest.raises(OSError, match=r"no home directory for caches: set XDG_CACHE_HOME, and HF"):
+        cache_dir("x")

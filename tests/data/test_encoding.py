@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy_corpus import WORDS, sentences
 
-from mt.config import DataConfig, TokenizerConfig
+from mt.config import DataConfig, HoldoutConfig, TokenizerConfig
 from mt.data.corpus import load_split
 from mt.data.encoding import content_check, encode_split
 from mt.data.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
@@ -117,3 +117,44 @@ def test_another_tokenizer_is_another_encoding(load: Load, tokenizers: Tokenizer
 def test_result_is_memory_mapped(load: Load, tokenizers: TokenizerPair) -> None:
     encoded = encode_split(load(["Hund"], ["Katze"]), tokenizers, max_length=9)
     assert [Path(file["filename"]).suffix for file in encoded.dataset.cache_files] == [".arrow"]
+
+
+@pytest.mark.parametrize("damage", ["cut short", "gone"])
+@pytest.mark.parametrize("held_out", [False, True])
+def test_a_damaged_cache_is_named(
+    tmp_path: Path, write: Write, tokenizers: TokenizerPair, damage: str, held_out: bool
+) -> None:
+    write("train.en", "Hund\nHaus\n")
+    write("train.de", "der\ndas\n")
+    holdout = HoldoutConfig(by="both", valid=0.001, test=0.001) if held_out else HoldoutConfig()
+    config = DataConfig(name="toy", src="en", tgt="de", root=str(tmp_path), holdout=holdout)
+
+    def encode() -> None:
+        encode_split(load_split(config, "train"), tokenizers, max_length=None)
+
+    encode()
+    folder = Path(datasets.config.HF_DATASETS_CACHE)
+    kept = {path: path.read_bytes() for path in folder.rglob("*.arrow")}
+    assert len(kept) >= 2
+    for path, content in kept.items():
+        if damage == "gone":
+            path.unlink()
+        else:
+            path.write_bytes(content[:100])
+        try:
+            encode()  # which makes some of them anew
+        except OSError as error:
+            message = f"the cache in {folder} cannot be read or written ("
+            assert str(error).startswith(message) and "delete the folder" in str(error)
+        else:
+            assert damage == "gone"
+        path.write_bytes(content)
+
+
+def test_a_cache_that_cannot_be_made_is_named(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "file" / "cache")
+    with pytest.raises(OSError, match=r"the cache in .*/file/cache cannot .* another by HF_HOME"):
+        load(["Hund"], ["der"])

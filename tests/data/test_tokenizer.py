@@ -207,6 +207,15 @@ def test_damaged_cache_is_trained_anew(tmp_path: Path, caplog: pytest.LogCapture
     assert cached.read_bytes() == first.src.model
 
 
+def test_where_nothing_can_be_kept_training_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    train(TokenizerConfig(vocab_size=300), tmp_path / "file" / "folder")
+    assert "the tokenizer is not kept for another run (" in caplog.text
+    assert "set XDG_CACHE_HOME" in caplog.text
+
+
 @pytest.mark.parametrize("kind", list(TokenizerKind))
 def test_too_large_vocabulary_names_the_largest(tmp_path: Path, kind: TokenizerKind) -> None:
     with pytest.raises(ValueError, match=r"vocab_size=5000 .* largest that works is \d+") as error:
