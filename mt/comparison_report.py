@@ -24,7 +24,7 @@ _HEADINGS = (
 )
 _SIGNIFICANT = 0.05
 _REPORT = "report.md"
-_ORIGIN = "Runs: "
+_ORIGIN = "Runs: `"
 
 
 def report_folder(name: str, runs: Sequence[Path], data_root: str | None) -> Path:
@@ -55,7 +55,10 @@ def check_replaceable(folder: Path) -> None:
         ValueError: There is a `report.md` in it that is none of ours.
     """
     report = folder / _REPORT
-    if report.exists() and _ORIGIN not in report.read_text(encoding="utf-8", errors="replace"):
+    if not report.exists():
+        return
+    lines = report.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not any(line.startswith(_ORIGIN) for line in lines):
         raise ValueError(
             f"{report} is there already and no report of a comparison: name another folder by "
             "--output"
@@ -64,7 +67,7 @@ def check_replaceable(folder: Path) -> None:
 
 def _origin(runs: Sequence[Path], data_root: str | None) -> str:
     """Return the line of a report that says what it is on."""
-    line = f"{_ORIGIN}{', '.join(f'`{run}`' for run in runs)}."
+    line = f"{_ORIGIN}{'`, `'.join(map(str, runs))}`."
     if data_root is None:
         return line
     return f"{line} Corpus: `{Path(data_root).expanduser().resolve()}`."

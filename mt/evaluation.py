@@ -238,9 +238,8 @@ def hypotheses_path(
     """Return a file that no other evaluation has: named by set, update and what is not usual.
 
     The last, the best and an averaged model may be of the same update, and a checkpoint may be a
-    file from elsewhere, whose path is hashed. Where another file or split
-    of the same name has been translated, or together with other runs of the same names, a number
-    follows.
+    file from elsewhere, whose path is hashed. Where another file or split of the same name has been
+    translated, or together with other runs of the same names, a number follows.
     """
     run, own = RunDirectory(system.path), system.config.search
     parts = [evaluation.name, str(system.step)]

@@ -33,8 +33,8 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
     Keys are checked against the schema and the configuration groups. A value is quoted where it is
     a path pattern such as `{split}.{lang}`, since Hydra takes bare braces for a dictionary, where
     the grammar has no place for it, as for `é`, `~` or `=`, or where it would make a number of a
-    text, as of `run=2024_06`; and a new key of an open table
-    (`data.columns.en=…`) gets the `++` that Hydra asks for.
+    text, as of `run=2024_06`; and a new key of an open table (`data.columns.en=…`) gets the `++`
+    that Hydra asks for.
 
     Raises:
         ValueError: A key that does not exist; the message names the nearest that does.
