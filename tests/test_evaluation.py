@@ -195,12 +195,12 @@ def test_every_reference_makes_a_pair_of_the_loss(system):
 
 
 def test_search_options_replace_those_of_the_run(system, test_set):
-    options = {"beam_size": 2, "length_penalty": 0.5, "batch_size": 3}
+    options = {"beam_size": 2, "length_penalty": 0.0, "batch_size": 3}
     with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:
         evaluation = evaluate(system, test_set, **options)
     search = spy.call_args.args[2]
     assert {name: getattr(search, name) for name in options} == options
-    assert (evaluation.beam_size, evaluation.length_penalty) == (2, 0.5)
+    assert (evaluation.beam_size, evaluation.length_penalty) == (2, 0.0)
 
 
 def test_pairs_of_one_source_are_its_references(tmp_path):

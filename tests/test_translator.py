@@ -1,6 +1,7 @@
 """The Python API: text in, translations out, whatever the text."""
 
 import logging
+import unittest.mock
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_run import tiny_corpus
 
 from mt.data.batching import MAX_PIECES, Pair
-from mt.decoding import score_ids
+from mt.decoding import score_ids, search_ids
 from mt.translator import Translation, Translator
 
 _SENTENCES = [source for source, _ in tiny_corpus()["test"]]
@@ -161,6 +162,15 @@ def test_options_out_of_range_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         translator.translate_n_best(["bado"], **options)  # type: ignore[arg-type]
+
+
+def test_n_best_widens_a_narrow_beam_alone(translator: Translator) -> None:
+    own = translator.search.beam_size
+    assert own > 2
+    for n_best, beam_size in ((2, own), (own + 1, own + 1)):
+        with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:
+            translator.translate_n_best(["bado"], n_best=n_best)
+        assert spy.call_args.args[2].beam_size == beam_size
 
 
 def test_devices(attention_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

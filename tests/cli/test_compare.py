@@ -1,6 +1,7 @@
 """`mt-compare` from the outside: the table, the folder it fills, and how it fails."""
 
 import shutil
+import unittest.mock
 
 import pytest
 
@@ -85,6 +86,26 @@ def test_the_folder_can_be_chosen_but_is_no_file(
     message = f"{folder / 'report.md'} is there already and no report of a comparison: name another"
     assert message in capsys.readouterr().err
     assert (folder / "report.md").read_text("utf-8") == "my own"
+
+
+def test_the_options_reach_the_comparison(attention_run, baseline_run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "splits": ["valid"],
+        "checkpoint": "last",
+        "beam_size": 2,
+        "length_penalty": 0.0,
+        "batch_size": 3,
+        "device": "cpu",
+        "data_root": "there",
+    }
+    options = ["--split", "valid"]
+    for name, value in given.items():
+        if name != "splits":
+            options += [f"--{name.replace('_', '-')}", str(value)]
+    with unittest.mock.patch("mt.comparison.compare", side_effect=ValueError("enough")) as spy:
+        assert main([str(attention_run), str(baseline_run), *options]) == 1
+    assert spy.call_args.kwargs == given
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,13 @@ def test_where_nothing_can_be_written_nothing_is_translated(
     assert not list(tmp_path.iterdir())
 
 
+def test_the_options_of_loading_reach_it(attention_run):
+    options = ["--checkpoint", "last", "--device", "cpu", "--precision", "bf16"]
+    with unittest.mock.patch("mt.evaluation.load_system", side_effect=ValueError) as spy:
+        assert main([str(attention_run), *options]) == 1
+    assert spy.call_args.kwargs == {"checkpoint": "last", "device": "cpu", "precision": "bf16"}
+
+
 def test_json_alone_is_on_stdout(attention_run, capsys):
     options = ["--beam-size", "1", "--length-penalty", "0.5", "--batch-size", "3"]
     with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:

@@ -235,6 +235,22 @@ def test_holdout_of_valid_alone_keeps_the_stored_test(tmp_path: Path, write: Wri
     assert split_names(single) == ["train", "valid"]
 
 
+@pytest.mark.parametrize(
+    "changed", [{"by": "de"}, {"by": "both"}, {"valid": 0.3}, {"test": 0.3}], ids=str
+)
+def test_another_holdout_is_no_matter_for_the_cache(
+    tmp_path: Path, write: Write, changed: dict[str, object]
+) -> None:
+    everything(write, 300)
+    first = {"by": "en", "valid": 0.2, "test": 0.1}
+    for split in ("train", "valid", "test"):
+        fingerprints = [
+            load_split(carved(tmp_path, holdout=HoldoutConfig(**options)), split)._fingerprint  # type: ignore[arg-type]
+            for options in (first, first | changed, first)
+        ]
+        assert fingerprints[0] == fingerprints[2] != fingerprints[1]
+
+
 def test_holdout_too_small_for_the_corpus(tmp_path: Path, write: Write) -> None:
     everything(write, 3)
     options = carved(tmp_path, holdout=HoldoutConfig(by="en", valid=1e-6, test=0.5))

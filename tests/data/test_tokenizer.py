@@ -184,6 +184,7 @@ def test_second_training_comes_from_the_cache(
     for changed in [
         lambda: train(TokenizerConfig(vocab_size=301), tmp_path),
         lambda: train(TokenizerConfig(vocab_size=300, kind=TokenizerKind.bpe), tmp_path),
+        lambda: train(TokenizerConfig(vocab_size=300, character_coverage=0.99), tmp_path),
         lambda: train(TokenizerConfig(vocab_size=300), tmp_path, [*LINES, "one more"]),
     ]:
         with pytest.raises(ValueError, match="trained again"):

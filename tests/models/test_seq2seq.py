@@ -135,6 +135,22 @@ def test_each_kind_of_decoder_is_built() -> None:
     assert isinstance(_model(decoder=DecoderKind.fixed_context).decoder, FixedContextDecoder)
 
 
+def test_the_parts_are_built_as_configured() -> None:
+    options: dict[str, object] = {
+        "encoder_layers": 3, "state_dropout": 0.2, "output_dropout": 0.4, "lexical": True,
+    }  # fmt: skip
+    model = _model(**options)
+    assert model.encoder.recurrence.num_layers == 3
+    assert model.encoder.recurrence.dropout == 0.2
+    assert _model(state_dropout=0.2).encoder.recurrence.dropout == 0  # which torch warns of
+    assert model.lexical is not None
+    assert model.lexical.dropout.p == 0.4
+    general = _model(score=ScoreKind.general).decoder.attention.score
+    assert type(general) is not type(model.decoder.attention.score)
+    sizes = {tuple(p.shape) for p in model.decoder.attention.score.parameters()}
+    assert any(TINY["attention_size"] in shape for shape in sizes)
+
+
 def _size(model: Seq2Seq) -> int:
     """Count distinct numbers in memory, however many names they have."""
     storages = {p.data_ptr(): p.numel() for p in model.state_dict(keep_vars=True).values()}
