@@ -303,9 +303,34 @@ def test_the_target_language_chooses_the_tokenizer_of_bleu(attention_run, baseli
         path = attention_run / "corpus" / f"{name}.zh"
         path.unlink(missing_ok=True)
         path.symlink_to(f"{name}.yy")
-    [split] = compare(runs, device="cpu", beam_size=1).splits
+    with unittest.mock.patch("mt.sentence_views.metrics.bleu", wraps=metrics.bleu) as spy:
+        [split] = compare(runs, device="cpu", beam_size=1).splits
+    assert {call.kwargs["language"] for call in spy.call_args_list} == {"zh"}
+    assert split.length_unit == "words"  # of the source
     assert "|tok:zh|" in split.paired.signature
     assert "|tok:zh|" in split.evaluations[0].bleu.signature
+
+
+def test_each_figure_is_of_its_systems_numbers(comparison, tmp_path):
+    split = comparison.splits[0]
+    changed = replace(
+        split,
+        buckets=[LengthBucket(1, 4, 12, [41.0, 42.0]), LengthBucket(5, 7, 8, [43.0, 44.0])],
+        reach=[GradientReach([1.0], [2.0]), GradientReach([3.0], [4.0])],
+    )
+    with (
+        unittest.mock.patch("mt.comparison_report.bleu_by_length_figure") as by_length,
+        unittest.mock.patch("mt.comparison_report.gradient_reach_figure") as reach,
+        unittest.mock.patch("mt.comparison_report.save_figure"),
+    ):
+        write_report(replace(comparison, splits=[changed]), tmp_path)
+    assert by_length.call_args.args == (
+        ["1-4", "5-7"], {"attention": [41.0, 43.0], "baseline": [42.0, 44.0]},
+    )  # fmt: skip
+    assert by_length.call_args.kwargs["counts"] == [12, 8]
+    assert reach.call_args.args == (
+        {"attention": [1.0], "baseline": [3.0]}, {"attention": [2.0], "baseline": [4.0]},
+    )  # fmt: skip
 
 
 def test_an_unknown_split_is_named(attention_run, baseline_run):

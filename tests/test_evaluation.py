@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 import unittest.mock
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -113,6 +113,8 @@ def test_the_results_are_written_as_json(evaluation, test_set, tmp_path):
         "value": evaluation.bleu.value,
         "signature": evaluation.bleu.signature,
     }
+    assert plain["reference_faults"] == asdict(evaluation.reference_faults)
+    assert plain["faults"] == asdict(evaluation.faults) | {"unfinished": evaluation.unfinished}
     assert plain["perplexity"] == pytest.approx(math.exp(plain["loss"]))
     assert plain["sacrebleu"] == written.command
 
@@ -246,6 +248,8 @@ def test_the_default_split_is_a_test_split(system):
     assert default_split(data) == "test"
     named = replace(data, splits={"train": "train", "valid": "valid", "test_b": "test"})
     assert default_split(named) == "test_b"
+    without = replace(data, splits={"train": "train", "valid": "valid", "news": "test"})
+    assert default_split(without) == "news"
 
 
 def test_a_missing_run_or_checkpoint_is_named(attention_run, tmp_path):

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import unittest.mock
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,12 @@ def test_mistakes_are_named(hypotheses, references, message):
         metrics.paper_bleu(hypotheses, references, language="de")
     with pytest.raises(ValueError, match=message):
         metrics.paired_bootstrap([hypotheses], references)
+
+
+def test_the_language_of_paper_style_is_that_of_both_sides():
+    with unittest.mock.patch("mt.metrics.paper_tokenize", wraps=metrics.paper_tokenize) as spy:
+        metrics.paper_bleu(["a b c d"], [["a b c d"]], language="fr")
+    assert [call.kwargs for call in spy.call_args_list] == [{"language": "fr"}] * 2
 
 
 def test_paper_style_is_lowercased_normalised_and_tokenised():

@@ -56,6 +56,14 @@ def test_the_beam_reaches_the_search(say: Say) -> None:
     assert spy.call_args.kwargs["n_best"] == 3
 
 
+def test_the_options_of_the_command_line_reach_the_search(prompt: Prompt, say: Say) -> None:
+    prompt.options = SearchOptions(beam_size=3, length_penalty=0.0, batch_size=2)
+    with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:
+        say(_SENTENCE)
+    search = spy.call_args.args[2]
+    assert (search.beam_size, search.length_penalty, search.batch_size) == (3, 0.0, 2)
+
+
 def test_n_best_and_beam(prompt: Prompt, say: Say) -> None:
     assert say(":beam") == "beam 4\n"
     assert say(":nbest 3") == "nbest 3\n"

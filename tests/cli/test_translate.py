@@ -122,6 +122,20 @@ def test_hard_lines_get_one_line_each_and_never_end_it(
     assert caplog.text.count("is cut to its first 50") == 2
 
 
+def test_a_line_that_is_not_utf8_is_named_by_its_place_in_all_of_the_input(
+    run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mt.cli.filter.LINES_AT_ONCE", 2)
+    assert run(stdin=b"bado\nfena\nbado\nfena \xff\n").code == 0
+    assert caplog.messages == ["line 4: not UTF-8 at byte 6, replaced by U+FFFD"]
+
+
+def test_the_device_reaches_the_translator(run: Callable[..., Outcome]) -> None:
+    with unittest.mock.patch.object(Translator, "from_run", side_effect=ValueError) as spy:
+        assert run("--device=cpu", "--checkpoint=last", stdin=b"").code == 1
+    assert spy.call_args.kwargs == {"checkpoint": "last", "device": "cpu", "precision": "fp32"}
+
+
 def test_scores_and_alignments_are_columns(run: Callable[..., Outcome]) -> None:
     text = "\n".join(_SENTENCES[:5]).encode() + b"\n\n"
     plain = run(stdin=text).lines
@@ -157,7 +171,7 @@ def test_a_blank_line_keeps_its_number_in_n_best(run: Callable[..., Outcome]) ->
     assert rows[1].startswith("1 ||| ")
 
 
-def test_json_has_one_object_per_line(run: Callable[..., Outcome]) -> None:
+def test_json_has_one_object_per_line(run: Callable[..., Outcome], translator: Translator) -> None:
     text = (_SENTENCES[0] + "\n\nbado\u2028fena\n").encode()
     outcome = run("--format", "json", stdin=text)
     records = [json.loads(line) for line in outcome.out.splitlines()]
@@ -166,6 +180,12 @@ def test_json_has_one_object_per_line(run: Callable[..., Outcome]) -> None:
     assert all(set(record) == keys for record in records)
     assert [record["source"] for record in records] == [_SENTENCES[0], "", "bado\u2028fena"]
     assert len(records[0]["links"]) == len(records[0]["text"].split())
+    [expected] = translator.translate([_SENTENCES[0]])
+    for name in ("text", "tokens", "source_tokens"):
+        assert records[0][name] == getattr(expected, name)
+    for name in ("score", "log_prob"):
+        assert records[0][name] == pytest.approx(getattr(expected, name), rel=1e-4)
+    assert expected.score != pytest.approx(expected.log_prob, rel=1e-2)
     [full] = [
         json.loads(line)
         for line in run("--format=json", "--alignments", stdin=_SENTENCES[0].encode()).lines

@@ -17,6 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mt.checkpoint import RunDirectory, load_checkpoint, save_checkpoint
 from mt.choices import Keep, Metric, Precision, ScheduleKind
 from mt.config import Config, SearchConfig, TrainerConfig
+from mt.data.encoding import encode_split
+from mt.data.sampling import BatchSampler
 from mt.decoding import score_ids, search_ids
 from mt.models.loss import SequenceLoss, sequence_loss
 from mt.training import trainer as trainer_module
@@ -286,6 +288,7 @@ def test_an_epoch_ends_with_its_last_update(config: Config) -> None:
     events = RunDirectory(config.run).read_metrics()
     epochs = [event["epoch"] for event in events if event["event"] == "train"]
     assert epochs == sorted([0, 1] * (outcome.step // 2))
+    assert events[0]["total_steps"] == outcome.step
     assert [event["epoch"] for event in events if event["event"] == "valid"] == [0, 1]
 
 
@@ -339,6 +342,37 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_best(
         train(config)
     assert RunDirectory.open(config.run).load_model("best").step == 4
     assert last(config)["step"] == 4
+
+
+def test_a_gradient_that_is_not_finite_stops_as_well(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def diverging(*args: Any) -> torch.Tensor:
+        norms.append(clip(*args))
+        return norms[-1] * (math.inf if len(norms) == 7 else 1)
+
+    norms: list[torch.Tensor] = []
+    monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", diverging)
+    with pytest.raises(DivergenceError, match=r"at update 7: .* length of its gradient inf"):
+        train(config)
+    assert last(config)["step"] == 4
+
+
+def test_what_is_configured_reaches_the_data(config: Config) -> None:
+    config = dataclasses.replace(
+        change(config, max_steps=1, accumulate=3), seed=5,
+        data=dataclasses.replace(config.data, max_length=12),
+    )  # fmt: skip
+    with (
+        unittest.mock.patch("mt.training.run.encode_split", wraps=encode_split) as encoding,
+        unittest.mock.patch("mt.training.run.BatchSampler", wraps=BatchSampler) as sampling,
+    ):
+        train(config)
+    assert [call.kwargs["max_length"] for call in encoding.call_args_list] == [12, None]
+    options = sampling.call_args.kwargs
+    assert (options["seed"], options["batch_tokens"], options["together"]) == (5, 200, 3)
 
 
 def test_validation_that_finds_nothing_is_divergence(config: Config) -> None:
