@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from mt.evaluation import load_system
 from mt.evaluation_set import load_evaluation_set
 
 
-def phrasebook(**options: str) -> DataConfig:
+def phrasebook(**options: Any) -> DataConfig:
     languages = {"src": "en", "tgt": "de"} | options
     return DataConfig(
         name="phrasebook", home="embedded:phrasebook", path="{split}.{lang}.gz",
@@ -105,6 +106,8 @@ def test_the_phrasebook_brings_its_gold_links_in_both_directions():
     flipped = [[(j, i) for i, j in links] for links in there.alignments]
     assert back.alignments == flipped
     assert load_evaluation_set(replace(phrasebook(), alignment=None), "test").alignments is None
+    renamed = phrasebook(splits={"final": "test"})
+    assert load_evaluation_set(renamed, "final").alignments == there.alignments
 
 
 @pytest.mark.parametrize("line", ["0-", "0 1", "0-1-2", "a-b", "-1-0", "²-0"])
@@ -166,14 +169,24 @@ def test_mt_compare_shows_the_error_rate_where_there_is_attention(
 def test_faults_of_an_alignment_file_are_named(aligned_run, capsys):
     links = aligned_run.parent / "test.links"
     whole = links.read_text(encoding="utf-8")
+    first, rest = whole.split("\n", 1)
+    n_words = len(first.split())
     for text, message in (
         (whole + "0-0\n", "has 21 lines, but the split test has 20 pairs"),
-        ("0-0 x\n" + whole.split("\n", 1)[1], "line 1: 'x' is no link"),
-        ("0-9\n" + whole.split("\n", 1)[1], "line 1: a link to a word that is not there"),
+        ("0-0 x\n" + rest, "line 1: 'x' is no link"),
+        (f"{n_words}-0\n" + rest, "line 1: a link to a word that is not there"),
+        (f"0-{n_words}\n" + rest, "line 1: a link to a word that is not there"),
     ):
         links.write_text(text, encoding="utf-8")
         assert evaluate.main([str(aligned_run), "--device=cpu"]) == 1
         assert message in capsys.readouterr().err
-    links.unlink()
-    assert evaluate.main([str(aligned_run), "--device=cpu"]) == 1
-    assert "has no test.links or test.links.gz" in capsys.readouterr().err
+
+
+def test_a_split_without_gold_links_has_no_error_rate(aligned_run, capsys, caplog):
+    splits = ["--split=valid", "--split=test"]
+    assert evaluate.main([str(aligned_run), "--device=cpu", "--json", *splits]) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert [result["alignment"] is not None for result in results] == [False, True]
+    [warning] = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert warning.startswith("no alignment error rate of the split valid: ")
+    assert "has no valid.links or valid.links.gz" in warning

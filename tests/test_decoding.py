@@ -26,6 +26,7 @@ KINDS: dict[str, dict[str, object]] = {
     "feeding": {},
     "parallel": {"input_feeding": False, "decoder_layers": 2},
     "conditional": {"decoder": DecoderKind.conditional},
+    "lexical": {"lexical": True},
     "baseline": {"decoder": DecoderKind.fixed_context},
 }
 
@@ -148,12 +149,13 @@ def test_scores_stand_in_the_order_of_the_pairs(model: Seq2Seq) -> None:
 def test_very_long_pairs_are_not_padded_into_one_batch(
     model: Seq2Seq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pairs = [Pair([5] * length, [6] * length) for length in (2, 40, 3, 12, 9, 2)]
+    lengths = ((2, 2), (40, 1), (3, 3), (1, 12), (9, 9), (2, 2))
+    pairs = [Pair([5] * n_source, [6] * n_target) for n_source, n_target in lengths]
     expected = score_ids(model, pairs)
     sizes = []
 
     def count(batch: list[Pair]) -> Batch:
-        sizes.append((len(batch), max(len(pair.src) for pair in batch)))
+        sizes.append((len(batch), max(max(map(len, pair)) for pair in batch)))
         return collate(batch)
 
     monkeypatch.setattr("mt.decoding.collate", count)

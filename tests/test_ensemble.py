@@ -54,6 +54,12 @@ def test_a_model_with_itself_translates_as_alone(attention_run: Path) -> None:
     )
 
 
+def test_attention_of_one_is_enough(attention_run: Path, baseline_run: Path) -> None:
+    blank, sentence = Translator.from_run(baseline_run, attention_run).translate(["", "lo"])
+    assert blank.alignment == []
+    assert sentence.alignment is not None
+
+
 def test_one_vocabulary_is_needed(attention_run: Path, tmp_path: Path) -> None:
     other = shutil.copytree(attention_run, tmp_path / "other")
     model = (attention_run / "tokenizer.model").read_bytes()

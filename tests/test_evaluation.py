@@ -119,12 +119,15 @@ def test_the_results_are_written_as_json(evaluation, test_set, tmp_path):
     assert plain["sacrebleu"] == written.command
 
 
-def test_faults_of_a_language_without_spaces_are_of_characters(system, test_set):
+def test_faults_and_scores_of_a_language_without_spaces_are_of_characters(system, test_set):
     config = replace(system.config, data=replace(system.config.data, tgt="zh"))
     data = replace(test_set, references=[["哈哈哈"]] * 20)
     one, other = (evaluate(each, data) for each in (replace(system, config=config), system))
     assert (one.reference_faults.repeated, other.reference_faults.repeated) == (100, 0)
     assert other.faults.length_ratio == pytest.approx(3 * one.faults.length_ratio)
+    for each, tokenizer, asian in ((one, "zh", "norm:yes"), (other, "13a", "norm:no")):
+        bleu, _, ter = (score.signature for score in each.scores)
+        assert f"|tok:{tokenizer}|" in bleu and f"|{asian}|" in ter
 
 
 def test_the_faults_are_those_of_the_hypotheses_and_of_the_references(system, test_set):

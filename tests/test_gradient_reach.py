@@ -142,6 +142,12 @@ def test_equal_gradient_everywhere_is_one_everywhere():
     assert reach.relative == pytest.approx([1.0] * STRETCHES)
 
 
+def test_a_sentence_that_no_gradient_reaches_has_no_shares():
+    reach = summarize_norms([np.full(30, 0.2), np.zeros(30)])
+    assert reach.relative == pytest.approx([1.0] * STRETCHES)
+    assert reach.absolute == pytest.approx([0.1] * 30)
+
+
 def test_no_pairs_is_an_error():
     with pytest.raises(ValueError, match="no sentence pairs to measure"):
         measure_reach(tiny_model(), [])

@@ -120,7 +120,7 @@ def _find(config: DataConfig, name: CorpusFile) -> CorpusFile:
     raise FileNotFoundError(
         f"{origin} has no {' or '.join(str(a.path) for a in alternatives)}: "
         "put the file there, or name the folder that holds it by data.root=DIR, in mt-evaluate and "
-        "mt-compare by --data-root DIR (data.path says how files are named)"
+        "mt-compare by --data-root DIR (data.path and data.alignment say how files are named)"
     )
 
 

@@ -177,6 +177,21 @@ def test_files_in_place_of_a_split(attention_run, capsys, tmp_path):
     assert (tmp_path / "out.txt").read_text("utf-8").split("\n")[1] == ""
 
 
+def test_the_command_that_is_written_is_that_of_the_target_language(
+    attention_run, capsys, tmp_path
+):
+    run = RunDirectory.open(shutil.copytree(attention_run, tmp_path / "run"))
+    config = run.load_config()
+    run.write_config(replace(config, data=replace(config.data, tgt="zh")))
+    for name in ("in.xx", "ref.zh"):
+        (tmp_path / name).write_text("bado kira\n", encoding="utf-8")
+    files = ["--src", str(tmp_path / "in.xx"), "--ref", str(tmp_path / "ref.zh")]
+    assert main([str(run.path), *files, "--json"]) == 0
+    [result] = json.loads(capsys.readouterr().out)
+    written = json.loads(Path(result["hypotheses"]).with_suffix(".json").read_text("utf-8"))
+    assert " --tokenize zh " in written["sacrebleu"]
+
+
 def test_another_file_of_the_same_name_does_not_overwrite_the_results(
     attention_run, capsys, tmp_path
 ):

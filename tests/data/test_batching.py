@@ -117,7 +117,7 @@ def test_sampling_changes_the_pieces_but_not_the_text(
                 assert texts[0] == texts[1]
 
 
-def test_sampling_differs_between_batches_epochs_and_seeds(
+def test_sampling_differs_between_sides_batches_epochs_and_seeds(
     tmp_path: Path, write: Callable[[str, bytes | str], Path], tokenizers: TokenizerPair
 ) -> None:
     for language in ("en", "de"):
@@ -125,16 +125,20 @@ def test_sampling_differs_between_batches_epochs_and_seeds(
     config = DataConfig(name="toy", src="en", tgt="de", root=str(tmp_path))
     encoded = encode_split(load_split(config, "train"), tokenizers, max_length=None)
 
-    def epochs(*, seed: int) -> list[list[tuple[int, ...]]]:
+    def epochs(*, seed: int) -> list[list[tuple[list[int], ...]]]:
         sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=1, seed=1)
         options = TokenizerConfig(sample_alpha=0.1)
         batches = BatchLoader(
             encoded, sampler, tokenizers=tokenizers, tokenizer_config=options, seed=seed
         )
-        return [[tuple(batch.src[0].tolist()) for batch in batches_of(batches)] for _ in range(2)]
+        return [
+            [(batch.src[0].tolist(), batch.tgt_out[0].tolist()) for batch in batches_of(batches)]
+            for _ in range(2)
+        ]
 
     first, second = epochs(seed=1)
-    assert len(set(first)) > 1
+    assert len({tuple(src) for src, _ in first}) > 1
+    assert sum(src != tgt for src, tgt in first) > 10  # the same sentence of the same vocabulary
     assert second != first
     assert epochs(seed=2)[0] != first
     assert epochs(seed=1) == [first, second]

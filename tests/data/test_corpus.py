@@ -173,11 +173,12 @@ def test_holdout_by_both_keeps_what_shares_a_sentence_in_one_split(
 def test_holdout_by_both_never_holds_out_a_large_group(
     tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write("all.tsv", "".join(f"Hi\t{i}\n" for i in range(20)))
     options = {"holdout": HoldoutConfig(by="both", valid=0.0, test=0.99)}
+    write("all.tsv", "".join(f"Hi\t{i}\n" for i in range(20)))
+    monkeypatch.setattr(holdout, "_LARGEST_GROUP", 21)  # so many with "Hi"
     assert len(load_split(carved(tmp_path, **options), "test")) == 20
-    monkeypatch.setattr(holdout, "_LARGEST_GROUP", 20)  # with "Hi" there are 21
     write("all.tsv", "".join(f"Hi\t{i}\n" for i in reversed(range(20))))  # not in the cache
+    monkeypatch.setattr(holdout, "_LARGEST_GROUP", 20)
     assert len(load_split(carved(tmp_path, **options), "train")) == 20
 
 

@@ -144,6 +144,20 @@ def test_download_once(server: Server) -> None:
     assert server.requests == ["/raw/train.en.gz", "/raw/train.de.gz"]
 
 
+def test_files_of_one_name_in_two_folders_are_two(tmp_path: Path, server: Server) -> None:
+    (tmp_path / "home" / "other").mkdir()
+    for language in ("en", "de"):
+        (tmp_path / "home" / "other" / f"train.{language}.gz").write_bytes(b"another")
+    found = [
+        [file.path.read_bytes() for file in locate(options, "train")]
+        for options in (
+            config(home=server.url, path=f"{folder}/{{split}}.{{lang}}.gz")
+            for folder in ("raw", "other")
+        )
+    ]
+    assert found == [[b"en", b"de"], [b"another", b"another"]]
+
+
 def test_a_cut_download_is_not_kept(server: Server) -> None:
     options = config(home=server.url, path="cut.{lang}")
     for _ in range(2):

@@ -129,6 +129,20 @@ def test_clone_of_a_hub_dataset_needs_no_network(tmp_path: Path, no_network: lis
         load_split(options, "valid")
 
 
+def test_subset_of_a_hub_dataset(tmp_path: Path) -> None:
+    names = ("large", "small")
+    for name, rows in zip(names, (ROWS, ROWS[:1]), strict=True):
+        (tmp_path / name).mkdir()
+        save(rows, tmp_path / name / "train.parquet")
+    card = "".join(f"- config_name: {name}\n  data_dir: {name}\n" for name in names)
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{card}---\n", encoding="utf-8")
+    for name, expected in zip(names, (EXPECTED, EXPECTED[:1]), strict=True):
+        assert list(load_split(hub(root=str(tmp_path), subset=name), "train")) == expected
+    message = r"data\.subset=None, split 'train': .*large.*small.*; set data\.subset"
+    with pytest.raises(ValueError, match=message):
+        load_split(hub(root=str(tmp_path)), "train")
+
+
 def test_clone_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"data\.root=.*nowhere is not a folder"):
         load_split(hub(root=str(tmp_path / "nowhere")), "train")

@@ -191,6 +191,17 @@ def test_second_training_comes_from_the_cache(
             changed()
 
 
+@pytest.mark.parametrize(("coverage", "has_piece"), [(1.0, True), (0.99, False)])
+def test_letters_beyond_the_coverage_are_bytes(
+    tmp_path: Path, coverage: float, has_piece: bool
+) -> None:
+    config = TokenizerConfig(vocab_size=300, character_coverage=coverage)
+    tokenizer = train(config, tmp_path, [*LINES, "the dog sees 世"]).tgt
+    [ids] = tokenizer.encode(["世"])
+    assert ("世" in tokenizer.pieces(ids)) == has_piece
+    assert tokenizer.decode(ids) == "世"
+
+
 def test_default_cache_is_below_xdg_cache_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,15 @@ def test_the_nll_knows_no_smoothing_and_carries_no_gradient() -> None:
     assert float(plain.loss.detach()) == pytest.approx(float(plain.nll) / 7, rel=1e-6)
 
 
+def test_a_token_of_no_probability_has_a_finite_nll() -> None:
+    layer = nn.Linear(WIDTH, VOCAB)
+    with torch.no_grad():
+        layer.bias[3] = 1000.0
+    found = sequence_loss(torch.randn(1, 2, WIDTH), layer, torch.tensor([[2, 3]]))
+    assert 80 < float(found.nll) < 1000
+    assert float(found.loss.detach()) == pytest.approx(float(found.nll) / 2)
+
+
 def test_without_gradients_the_value_is_the_same() -> None:
     layer = nn.Linear(WIDTH, VOCAB)
     targets, features = _targets([4, 3]), torch.randn(2, 4, WIDTH)

@@ -55,6 +55,19 @@ def test_the_table_holds_means_spreads_and_steps(tmp_path: Path) -> None:
     assert (tmp_path / "ladder.png").stat().st_size > 5000
 
 
+def test_the_picture_has_a_dot_for_every_seed(tmp_path: Path) -> None:
+    _write_run(tmp_path / "base-1", [25.0])
+    _write_run(tmp_path / "conditional-1", [34.0])
+    _write_run(tmp_path / "conditional-2", [36.0])
+    [axes] = _script()["draw"](_script()["read_rows"](tmp_path)).axes
+    dots = [dots.get_offsets().tolist() for dots in axes.collections]
+    assert dots == [[[25.0, 0.0]], [[34.0, 1.0], [36.0, 1.0]]]
+    places = [label.get_text() for label in axes.get_yticklabels()]
+    assert places == ["base", "conditional"]
+    lines = [line.get_xydata().tolist() for line in axes.lines[2:]]
+    assert lines == [[[25.0, 1.0], [35.0, 1.0]], [[35.0, 0.7], [35.0, 1.3]]]
+
+
 def test_a_folder_without_finished_rows_is_an_error(
     tmp_path: Path, run_here: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
