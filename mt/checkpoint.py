@@ -75,7 +75,7 @@ class RunDirectory:
 
     def write_config(self, config: Config) -> None:
         """Write the configuration, whole or not at all; a run that goes on may have a new one."""
-        text = yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True)
+        text = OmegaConf.to_yaml(OmegaConf.create(to_plain(config)))
         with whole_file(self.config_path) as file:
             file.write(text.encode("utf-8"))
 
@@ -127,6 +127,10 @@ class RunDirectory:
             saved = OmegaConf.load(self.config_path)
             if not saved:
                 raise ValueError("it is empty")
+            if "${" in self.config_path.read_text(encoding="utf-8"):
+                raise ValueError(
+                    "it has ${, which would bring in what this machine has; mt-train writes none"
+                )
             return cast(Config, OmegaConf.to_object(OmegaConf.merge(schema, saved)))
         except (OmegaConfBaseException, ValueError, yaml.YAMLError) as error:
             reason = str(error).splitlines()[0]

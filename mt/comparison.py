@@ -1,6 +1,7 @@
 """Two or more runs side by side, on the same sentences: what one design buys over another."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -184,7 +185,7 @@ def _differences(data: DataConfig, other: DataConfig) -> list[str]:
     """Return the options of a corpus that say which sentences are in it, where they differ."""
     own, others = (
         {option: getattr(each, option) for option in _WHICH_SENTENCES}
-        | {"root": each.root and Path(each.root).expanduser().resolve()}
+        | {"root": each.root and os.path.realpath(os.path.expanduser(each.root))}
         for each in (data, other)
     )
     return [f"data.{option}={value}" for option, value in own.items() if value != others[option]]

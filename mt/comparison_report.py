@@ -1,5 +1,6 @@
 """A comparison as text: a table for the terminal, and a Markdown report with its figures."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ _HEADINGS = (
 )
 _SIGNIFICANT = 0.05
 _REPORT = "report.md"
+_PICTURES = ("bleu_by_length", "gradient_reach")
 _ORIGIN = "Runs: `"
 
 
@@ -52,10 +54,16 @@ def check_replaceable(folder: Path) -> None:
     """Look whether a report may be written into a folder.
 
     Raises:
-        ValueError: There is a `report.md` in it that is none of ours.
+        ValueError: There is a `report.md` in it that is none of ours, or a picture without one.
     """
     report = folder / _REPORT
     if not report.exists():
+        pictures = [path for name in _PICTURES for path in sorted(folder.glob(f"{name}*.png"))]
+        if pictures:
+            raise ValueError(
+                f"{pictures[0]} is there already, without the report of a comparison: name another "
+                "folder by --output"
+            )
         return
     lines = report.read_text(encoding="utf-8", errors="replace").splitlines()
     if not any(line.startswith(_ORIGIN) for line in lines):
@@ -70,7 +78,7 @@ def _origin(runs: Sequence[Path], data_root: str | None) -> str:
     line = f"{_ORIGIN}{'`, `'.join(map(str, runs))}`."
     if data_root is None:
         return line
-    return f"{line} Corpus: `{Path(data_root).expanduser().resolve()}`."
+    return f"{line} Corpus: `{os.path.realpath(os.path.expanduser(data_root))}`."
 
 
 def write_report(comparison: Comparison, folder: Path) -> Path:
@@ -81,14 +89,16 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [system.name for system in comparison.systems]
-    parts = [_introduction(comparison)]
+    sections = []
     for index, split in enumerate(comparison.splits):
         suffix = f"_{split.data.name}" if index else ""
-        pictures = (f"bleu_by_length{suffix}.png", f"gradient_reach{suffix}.png")
-        _save_figures(split, names, [folder / picture for picture in pictures])
-        parts.append(_split_section(comparison, split, pictures))
+        sections.append((split, [f"{name}{suffix}.png" for name in _PICTURES]))
+    parts = [_introduction(comparison)]
+    parts += [_split_section(comparison, split, pictures) for split, pictures in sections]
     path = folder / _REPORT
-    path.write_text("\n".join(parts), encoding="utf-8")
+    path.write_text("\n".join(parts), encoding="utf-8")  # first: it says that the pictures are ours
+    for split, pictures in sections:
+        _save_figures(split, names, [folder / picture for picture in pictures])
     return path
 
 

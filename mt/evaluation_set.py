@@ -1,6 +1,7 @@
 """What an evaluation needs: sentences and their references, from a split or from files."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +54,14 @@ def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:
         ValueError: for an unknown split, or what else `load_split` finds wrong.
     """
     dataset = load_split(config, split)
-    origin = None if config.root is None else str(Path(config.root).expanduser().resolve())
+    origin = None if config.root is None else os.path.realpath(os.path.expanduser(config.root))
     if config.multi_reference:
+        if config.alignment is not None:
+            _log.warning(
+                "no alignment error rate of the split %s: data.multi_reference=true puts pairs of "
+                "one source together, and the links are of single pairs",
+                split,
+            )
         grouped = group_references(dataset)
         return EvaluationSet(split, grouped.sources, grouped.references, origin=origin)
     sources, targets = dataset["src"][:], dataset["tgt"][:]

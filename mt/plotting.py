@@ -213,10 +213,16 @@ def covering_fonts(text: str) -> list[str]:
 
 @cache
 def _coverage(family: str) -> frozenset[int]:
-    """Return the code points that a family can show, by its first upright regular face."""
+    """Return the code points that a family can show, by its first upright regular face.
+
+    There are none where its file cannot be read: matplotlib remembers fonts that are gone.
+    """
     faces = [font for font in fontManager.ttflist if font.name == family]
     upright = [font for font in faces if font.style == "normal" and font.weight in (400, "normal")]
-    return frozenset(get_font((upright or faces)[0].fname).get_charmap())
+    try:
+        return frozenset(get_font((upright or faces)[0].fname).get_charmap())
+    except (OSError, RuntimeError):
+        return frozenset()
 
 
 def _label(token: str) -> str:

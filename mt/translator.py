@@ -197,8 +197,8 @@ class Translator:
 
     def is_unfinished(self, translation: Translation) -> bool:
         """Say whether the length limit ended a translation of `translate`, not the model."""
-        limit = length_limit(self.search, len(translation.source_tokens))
-        return len(translation.tokens) + 1 >= limit
+        n_pieces = len(translation.source_tokens)
+        return n_pieces > 0 and len(translation.tokens) + 1 >= length_limit(self.search, n_pieces)
 
     def _search(
         self,

@@ -87,7 +87,10 @@ def _create(config: Config) -> RunDirectory:
 
 
 def test_a_configuration_comes_back_as_it_was(tmp_path: Path) -> None:
-    for config in (_unusual(str(tmp_path / "a")), _plain(str(tmp_path / "b"))):
+    numbers = _plain(str(tmp_path / "c"))  # texts that might be read as numbers
+    numbers.data.name, numbers.data.root = "1e5", "12e45"
+    numbers.data.splits, numbers.data.columns = {"train": "5e2", "valid": "1_0"}, {"de": "1e3"}
+    for config in (_unusual(str(tmp_path / "a")), _plain(str(tmp_path / "b")), numbers):
         run = _create(config)
         assert RunDirectory.open(run.path).load_config() == config
 
@@ -170,6 +173,7 @@ def test_what_is_no_run_is_not_opened(tmp_path: Path) -> None:
         ("null", "it is empty"),
         ("- 1", "Cannot merge DictConfig with ListConfig"),
         ("{model: {embedding_size: -4}}", "model.embedding_size=-4: accepted is"),
+        ("{run: 'http://host/${oc.env:HOME}'}", r"it has \$\{, which would bring in what this"),
     ],
 )
 def test_a_damaged_configuration_is_a_clear_error(tmp_path: Path, text: str, reason: str) -> None:

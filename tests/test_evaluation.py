@@ -12,6 +12,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from tiny_run import write_tiny_corpus
 
 from mt import metrics
 from mt.checkpoint import RunDirectory
@@ -244,6 +245,23 @@ def test_the_command_scores_text_without_spaces_as_we_do(evaluation, tmp_path):
 def test_an_unknown_split_lists_the_known_ones(system):
     with pytest.raises(ValueError, match="has no split 'tset'; it has train, valid, test"):
         load_evaluation_set(system.config.data, "tset")
+
+
+def test_a_folder_may_be_named_like_the_home_of_somebody(system, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = "~nobody-here/corpus"
+    Path(root).parent.mkdir()
+    write_tiny_corpus(Path(root))
+    found = load_evaluation_set(replace(system.config.data, root=root), "test")
+    assert found.origin == str(tmp_path / root)
+
+
+def test_grouped_references_have_no_alignments(system, caplog):
+    data = replace(
+        system.config.data, multi_reference=True, alignment="{split}.links", alignment_src="xx"
+    )
+    assert load_evaluation_set(data, "test").alignments is None
+    assert "no alignment error rate of the split test: data.multi_reference=true" in caplog.text
 
 
 def test_the_default_split_is_a_test_split(system):

@@ -81,6 +81,18 @@ def test_fonts_follow_the_characters(monkeypatch, caplog):
     assert "no installed font shows these characters: ☃" in caplog.text
 
 
+def test_a_font_that_is_gone_shows_nothing(monkeypatch, caplog):
+    def gone(path):
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    plotting._coverage.cache_clear()
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(plotting, "get_font", gone)
+        assert plotting.alignment_figure(["你"], ["好"], [[1.0]]).axes
+    plotting._coverage.cache_clear()
+    assert "no installed font shows these characters: " in caplog.text
+
+
 def test_the_bundled_font_covers_european_scripts_and_arabic():
     assert plotting.covering_fonts("äß łž ру ελ مرحبا▁") == ["DejaVu Sans"]
 

@@ -194,4 +194,8 @@ def test_unfinished_is_what_the_length_limit_ended(translator: Translator) -> No
     assert len(cut.tokens) == 1
     assert limited.is_unfinished(cut)
     assert not limited.is_unfinished(blank)
+    one_piece = replace(short, max_length_offset=1)
+    assert not Translator(translator.models, translator.tokenizers, search=one_piece).is_unfinished(
+        blank
+    )
     assert not translator.is_unfinished(cut)

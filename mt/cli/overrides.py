@@ -59,7 +59,7 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
 
 
 def _in_grammar(name: str, value: str, *, is_text: bool) -> str:
-    pattern = _BARE_BRACE.search(value) and "'" not in value
+    pattern = is_text and _BARE_BRACE.search(value) and not {"'", '"'} & set(value)
     if not pattern and (not value or "${" in value):
         return f"{name}={value}"
     parsed = None if pattern else _parse([f"{name}={value}"])

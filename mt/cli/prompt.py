@@ -157,7 +157,7 @@ class Prompt:
         from mt.plotting import alignment_figure, save_figure  # matplotlib: a second to import
 
         figure = alignment_figure(last.source_tokens, last.tokens, last.alignment)
-        path = Path(argument).expanduser()
+        path = Path(os.path.expanduser(argument))
         save_figure(figure, path)
         print(f"written: {path}")
 
@@ -178,8 +178,7 @@ def run_prompt(prompt: Prompt) -> None:
 
     # In most locales a byte that is not UTF-8 would end the session; now it is a lone surrogate.
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    history = _history_file()
-    _open_history(history)
+    history = _open_history()
     readline.set_completer_delims(" ")
     readline.set_completer(lambda text, state: _complete(prompt, text, state))
     readline.parse_and_bind("tab: complete")
@@ -194,7 +193,8 @@ def run_prompt(prompt: Prompt) -> None:
                 print()
                 break
     finally:
-        _save_history(history)
+        if history is not None:
+            _save_history(history)
 
 
 def _complete(prompt: Prompt, text: str, state: int) -> str | None:
@@ -207,16 +207,20 @@ def _history_file() -> Path:
     return Path(state) / "mt" / "translate_history"
 
 
-def _open_history(path: Path) -> None:
+def _open_history() -> Path | None:
+    """Read what was written before, and return where it stands; None if that cannot be."""
     import readline
 
+    readline.set_history_length(_HISTORY_LINES)
     try:
+        path = _history_file()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)  # it holds what a person had translated
         readline.read_history_file(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter where there is no home directory
         print(f"(no history: {error})")
-    readline.set_history_length(_HISTORY_LINES)
+        return None
+    return path
 
 
 def _save_history(path: Path) -> None:

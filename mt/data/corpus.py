@@ -151,7 +151,7 @@ def _missing_languages(config: DataConfig, split: str) -> list[str]:
 def _carve(dataset: datasets.Dataset, config: DataConfig, split: str) -> datasets.Dataset:
     holdout = config.holdout
     column = _holdout_columns(config)[str(holdout.by)]
-    fingerprint = _fingerprint(dataset._fingerprint, split, holdout.by, holdout.valid, holdout.test)
+    fingerprint = _fingerprint(dataset._fingerprint, split, column, holdout.valid, holdout.test)
     with tell_of_faults():
         return carve(dataset, holdout, split, column=column, fingerprint=fingerprint)
 

@@ -18,6 +18,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 _BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
+_FOREIGN_MAGICS = (b"\xfd7zXZ\0", b"(\xb5/\xfd", b"BZh91AY&SY")  # xz, Zstandard, bzip2
 _BREAKS = re.compile(r"[\r\n]+")
 _CHUNK = 1 << 20  # bytes
 
@@ -189,7 +190,10 @@ def _open(file: CorpusFile) -> Iterator[BinaryIO]:
                 yield _open_member(archive, file)
             return
         with open(file.path, "rb") as raw:
-            compressed = raw.read(2) == _GZIP_MAGIC
+            head = raw.read(10)
+            if head.startswith(_FOREIGN_MAGICS):
+                raise ValueError(f"{file}: accepted are plain files, gzip and zip; unpack it")
+            compressed = head.startswith(_GZIP_MAGIC)
             raw.seek(0)
             yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if compressed else raw
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
@@ -203,4 +207,8 @@ def _open_member(archive: zipfile.ZipFile, file: CorpusFile) -> BinaryIO:
         members = ", ".join(archive.namelist())
         raise ValueError(
             f"{file.path} has no member {file.member!r}; set data.member to one of: {members}"
+        ) from None
+    except RuntimeError as error:  # encrypted, or compressed in a way that Python does not know
+        raise ValueError(
+            f"{file}: {error}; unpack the archive, and name the folder by data.root=DIR"
         ) from None

@@ -49,7 +49,8 @@ def processes_to_launch(config: TrainerConfig) -> int:
     if started > 1:
         if wanted not in (None, started):
             raise ValueError(
-                f"trainer.processes={wanted}, but torchrun started {started}: leave the option out"
+                f"trainer.processes={wanted}, but torchrun started {started}: set "
+                "trainer.processes=null"
             )
         return 1
     device = select_device(config.device.name)

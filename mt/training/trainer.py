@@ -83,15 +83,15 @@ class Trainer:
         ):
             self._record_start(tracker)
             for batches in self._updates():
-                if self._ran_out_of_patience():  # asked here, so that a resumed run stays stopped
-                    reason = "early stop"
-                    break
                 self._update(batches, tracker)
                 if self._validation_is_due():
                     self._validate(tracker)
                 if self.world.any(interrupt.requested):
                     reason = "interrupted"
                     break
+            else:
+                if self._ran_out_of_patience() and self.progress.step < self.total_steps:
+                    reason = "early stop"
             if reason == "interrupted":
                 self._save_last()
             else:
@@ -132,14 +132,18 @@ class Trainer:
         return Tracker(self.run, step=self.progress.step, total_steps=self.total_steps)
 
     def _updates(self) -> Iterator[list[Batch]]:
-        """Yield this process's batches of each update, across epochs."""
+        """Yield this process's batches of each update, across epochs, until the last.
+
+        Whether that was the last is asked before others are drawn, so that what is saved then goes
+        on with the next ones; and before the first, so that a resumed run stays stopped.
+        """
         sampler = self.loader.sampler
-        while (epoch := sampler.epoch) < self.config.trainer.max_epochs:
+        while (epoch := sampler.epoch) < self.config.trainer.max_epochs and not self._is_over():
             for batches in self.loader:
-                if self.progress.step >= self.total_steps:
-                    return
                 self.progress.epoch = epoch  # the sampler may be in the next one already
                 yield batches
+                if self._is_over():
+                    return
 
     def _update(self, batches: list[Batch], tracker: Tracker | Silence) -> None:
         """Do one optimizer update from the batches of all processes, weighted by their tokens."""
@@ -256,6 +260,9 @@ class Trainer:
         if value == best:
             return loss < self.progress.best_loss
         return value > best if self.config.trainer.metric.higher_is_better else value < best
+
+    def _is_over(self) -> bool:
+        return self.progress.step >= self.total_steps or self._ran_out_of_patience()
 
     def _ran_out_of_patience(self) -> bool:
         patience = self.config.trainer.patience

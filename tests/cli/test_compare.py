@@ -77,6 +77,11 @@ def test_the_folder_can_be_chosen_but_is_no_file(
     (tmp_path / "comparison").touch()
     assert main(runs) == 1
     assert "comparison is a file, not a folder: name another by" in capsys.readouterr().err
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "bleu_by_length.png").touch()
+    assert main([*runs, "--output", "docs"]) == 1
+    message = "docs/bleu_by_length.png is there already, without the report of a comparison: name a"
+    assert message in capsys.readouterr().err
     folder = tmp_path / "new" / "one"
     assert main([*runs, "--output", str(folder), "--beam-size", "1"]) == 0
     assert (folder / "report.md").is_file()

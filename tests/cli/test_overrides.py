@@ -33,6 +33,8 @@ def test_every_file_passes_the_checks(file: str) -> None:
     [
         ("data.path={split}.{lang}", "data.path='{split}.{lang}'"),
         ("data.path='{split}.{lang}'", "data.path='{split}.{lang}'"),
+        ('data.path="{split}.{lang}"', 'data.path="{split}.{lang}"'),
+        ("data.holdout={by: both}", "data.holdout={by: both}"),
         ("data.path=all.txt", "data.path=all.txt"),
         ("data.alignment={split}.links", "data.alignment='{split}.links'"),
         ("data.member={lang}.txt", "data.member='{lang}.txt'"),

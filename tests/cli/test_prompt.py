@@ -15,7 +15,7 @@ import pytest
 from tiny_run import tiny_corpus
 
 from mt.cli.filter import SearchOptions
-from mt.cli.prompt import Prompt
+from mt.cli.prompt import Prompt, _open_history
 from mt.cli.render import OutputFormat
 from mt.decoding import search_ids
 from mt.translator import Translator
@@ -191,6 +191,18 @@ class _Terminal:
 
     def exit_code(self) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def test_there_is_no_history_without_a_home_directory(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert _open_history() is None
+    assert capsys.readouterr().out == "(no history: Could not determine home directory.)\n"
 
 
 def test_a_session_on_a_terminal(attention_run: Path, tmp_path: Path) -> None:

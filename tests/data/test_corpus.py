@@ -252,6 +252,19 @@ def test_another_holdout_is_no_matter_for_the_cache(
         assert fingerprints[0] == fingerprints[2] != fingerprints[1]
 
 
+def test_columns_that_change_places_are_no_matter_for_the_cache(
+    tmp_path: Path, write: Write
+) -> None:
+    everything(write, 300)
+    first = load_split(carved(tmp_path), "test")
+    labels = {"src": "de", "tgt": "en", "columns": {"de": "0", "en": "1"}}
+    second = load_split(carved(tmp_path, **labels), "test")
+    rest = load_split(carved(tmp_path, **labels), "train")
+    assert second["src"][:] != first["src"][:]
+    held_out = set(second["tgt"])  # by=en, whose column is the second one now
+    assert held_out and held_out.isdisjoint(rest["tgt"])
+
+
 def test_holdout_too_small_for_the_corpus(tmp_path: Path, write: Write) -> None:
     everything(write, 3)
     options = carved(tmp_path, holdout=HoldoutConfig(by="en", valid=1e-6, test=0.5))

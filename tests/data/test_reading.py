@@ -1,7 +1,9 @@
 """Reading files: bytes are bytes, lines end at line feeds, errors name file and line."""
 
+import bz2
 import gzip
 import json
+import lzma
 import re
 import zipfile
 from collections.abc import Callable
@@ -81,6 +83,31 @@ def test_invalid_utf8_names_file_line_and_byte(write: Write) -> None:
     message = f"{re.escape(str(path))}, line 2: invalid UTF-8 .byte 0xe4 at position 2"
     with pytest.raises(ValueError, match=message):
         lines(path)
+
+
+@pytest.mark.parametrize("compress", [bz2.compress, lzma.compress])
+def test_what_else_is_compressed_is_to_be_unpacked(
+    write: Write, compress: Callable[[bytes], bytes]
+) -> None:
+    path = write("x.en", compress(b"a\n"))
+    with pytest.raises(ValueError, match=r"x\.en: accepted are plain files, gzip and zip; unpack"):
+        lines(path)
+
+
+@pytest.mark.parametrize(
+    ("places", "value", "reason"),
+    [((6, 8), 1, "password required"), ((8, 10), 9, "compression method is not supported")],
+)
+def test_a_zip_that_python_cannot_read_is_to_be_unpacked(
+    tmp_path: Path, places: tuple[int, int], value: int, reason: str
+) -> None:
+    path = zipped(tmp_path / "x.zip", {"a.txt": b"a\n"})
+    content = bytearray(path.read_bytes())
+    for header, place in zip((b"PK\3\4", b"PK\1\2"), places, strict=True):
+        content[content.index(header) + place] = value
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"x\.zip.*{reason}.*; unpack the archive, and name the"):
+        lines(path, "a.txt")
 
 
 def test_damaged_gzip_is_named(write: Write) -> None:

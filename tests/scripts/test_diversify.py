@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import os
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,31 @@ def test_a_split_may_lie_in_a_folder(
     runs = ["--forward", forward.path, "--backward", backward_run, "--data-root", corpus]
     assert run_here(DIVERSIFY, *runs, "--output", output) == 0
     assert (output / "dev" / "v.xx").read_bytes() == (corpus / "dev" / "v.xx").read_bytes()
+
+
+def test_files_from_elsewhere_stay_as_they_are(
+    attention_run: Path, backward_run: Path, tmp_path: Path, run_here: Callable[..., int]
+) -> None:
+    elsewhere = shutil.copytree(attention_run / "corpus", tmp_path / "elsewhere")
+    (elsewhere / "test.links").write_bytes(b"0-0\n" * len(tiny_corpus()["test"]))
+    before = {path.name: path.read_bytes() for path in elsewhere.iterdir()}
+    forward = RunDirectory(shutil.copytree(attention_run, tmp_path / "forward"))
+    config = forward.load_config()
+    config.data.splits = {
+        "train": str(elsewhere / "train"), "test": "test",
+        "valid": os.path.relpath(elsewhere / "valid", str(config.data.root)),
+    }  # fmt: skip
+    config.data.alignment, config.data.alignment_src = f"{elsewhere}/{{split}}.links", "xx"
+    forward.write_config(config)
+    output = tmp_path / "diversified"
+    runs = ["--forward", forward.path, "--backward", backward_run]
+    assert run_here(DIVERSIFY, *runs, "--output", output) == 0
+    assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before
+    assert sorted(path.name for path in output.iterdir()) == [
+        "test.links", "test.xx", "test.yy", "train.xx", "train.yy", "valid.xx", "valid.yy",
+    ]  # fmt: skip
+    assert (output / "valid.xx").read_bytes() == before["valid.xx"]
+    assert (output / "train.xx").read_bytes().startswith(before["train.xx"])
 
 
 def test_a_fault_on_the_way_leaves_nothing_behind(

@@ -325,6 +325,29 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
     assert_same(last(config), last(broken))
 
 
+def test_a_run_that_is_told_to_end_where_it_stands_goes_on_with_the_next_batch(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = Trainer._update
+
+    def interrupted(self: Trainer, *args: Any) -> None:
+        update(self, *args)
+        if self.progress.step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    broken = change(config, Path(config.run + "-broken"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_update", interrupted)
+        assert train(broken).reason == "interrupted"
+    for max_steps in (5, 12):
+        changed = change(broken, max_steps=max_steps)
+        outcome = train(dataclasses.replace(changed, resume=True))
+        assert (outcome.reason, outcome.step) == ("finished", max_steps)
+    train(config)
+    for part in ("model", "ema", "optimizer", "sampler"):
+        assert_same(last(config)[part], last(broken)[part], part)
+
+
 def test_loss_that_is_not_finite_stops_and_keeps_the_best(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
