@@ -227,7 +227,7 @@ def _significance(systems: Sequence[Training], split: SplitComparison) -> list[s
         verdict = "significant" if p_value < _SIGNIFICANT else "not significant"
         lines.append(
             f"{system.name} against {systems[0].name}: {score.value - first.value:+.2f} BLEU, "
-            f"p = {p_value:.3f} ({verdict} at {_SIGNIFICANT}, paired bootstrap)"
+            f"p = {p_value:.3f} ({verdict} at {_SIGNIFICANT}, paired bootstrap, one-sided)"
         )
     return lines
 

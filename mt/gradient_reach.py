@@ -25,7 +25,7 @@ _FEWEST_SHARE = 0.1  # a position is reported while this share of the sentences 
 
 
 class GradientReach(NamedTuple):
-    """Gradient norms, averaged over sentences.
+    """Gradient norms, averaged over the pieces of all sentences.
 
     Attributes:
         absolute: the mean norm at source pieces 1, 2, ... from the start, as far as a tenth of the

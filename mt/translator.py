@@ -40,7 +40,8 @@ class Translation:
         text: the translation, plain text without line breaks; empty for a blank source.
         score: length-normalised log-probability (nats) by which the search ranks; 0 for a blank
             source.
-        log_prob: log-probability (nats) of the pieces and the end of the sentence.
+        log_prob: log-probability (nats) of the pieces and the end of the sentence; of several
+            models the mean of theirs.
         tokens: the pieces of the translation, length T.
         source_tokens: the pieces of the source, length S.
         alignment: (T, S) attention weights, the end-of-sentence row and column cut off; None

@@ -38,7 +38,8 @@ class BatchSampler:
         src_lengths: Pieces of each source, (rows,).
         tgt_lengths: Pieces of each target, (rows,).
         batch_tokens: The budget: rows times the longest side of the batch, with EOS or BOS. A pair
-            that is longer makes a batch of its own.
+            that is longer makes a batch of its own. Segmentations that are drawn anew every time
+            (`tokenizer.sample_alpha`) are mostly longer than these lengths say, up to half.
         seed: Decides the order of all epochs.
         content: A hash of the sentences: a saved place is one in these alone.
         together: So many batches of similar length follow each other: those of an update, which
@@ -136,7 +137,7 @@ class BatchSampler:
         noise = rng.random(
             len(self._lengths), dtype=np.float32
         )  # below 1: mixes equal lengths only
-        rows = np.argsort(self._lengths + noise)
+        rows = np.argsort(self._lengths + noise, kind="stable")  # ties alike on every processor
         bounds = self._cut(self._lengths[rows])
         return _Plan(self.epoch, rows, self._mix(bounds, rng))
 

@@ -96,7 +96,8 @@ class Bridge(nn.Module):
 class Readout(nn.Module):
     """features = dropout(tanh(W [state; context; embedding])).
 
-    The deep output of Bahdanau et al. 2015, A.2.2, with tanh in the place of maxout.
+    The deep output of Bahdanau et al. 2015, A.2.2, with tanh in the place of maxout and the new
+    state in the place of the one before.
     """
 
     def __init__(self, input_size: int, size: int, *, dropout: float) -> None:

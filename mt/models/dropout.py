@@ -17,7 +17,8 @@ def dropout(x: Float[Tensor, "..."], p: float, training: bool) -> Float[Tensor, 
     if x.is_cuda:
         return F.dropout(x, p)
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = bits.view(torch.int16)[: x.numel()].view(x.shape) >= round(p * 2**16) - 2**15
+    dropped = min(round(p * 2**16), 2**16 - 1) - 2**15  # the numbers below this one
+    kept = bits.view(torch.int16)[: x.numel()].view(x.shape) >= dropped
     return x * kept.to(x.dtype).mul_(1 / (1 - p))
 
 

@@ -18,6 +18,10 @@ def test_drops_at_its_rate_and_keeps_the_mean(p: float, dtype: torch.dtype) -> N
     assert torch.equal(gradient, y)
 
 
+def test_a_probability_next_to_one_drops_nearly_all() -> None:
+    assert (dropout(torch.ones(1000), 1 - 2**-20, training=True) == 0).sum() >= 990
+
+
 def test_draws_depend_on_the_seed_alone() -> None:
     x = torch.ones(3, 5, 7)
     draws = []
