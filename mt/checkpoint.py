@@ -109,6 +109,8 @@ class RunDirectory:
         run = cls(path)
         if not run.config_path.is_file():
             reason = "has no config.yaml" if run.path.is_dir() else "does not exist"
+            if run.path.is_file():
+                reason = "is a file (a checkpoint is named by --checkpoint)"
             raise FileNotFoundError(
                 f"{run.path} is not a run directory: it {reason}. Give the directory that mt-train "
                 "printed as 'run'"

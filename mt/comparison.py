@@ -118,6 +118,14 @@ def compare(
         corpus = replace(corpus, root=data_root)
     chosen = list(dict.fromkeys(splits)) or [default_split(corpus)]
     sets = [load_evaluation_set(corpus, split) for split in chosen]
+    for path in paths:  # what is missing is said before the first of them translates
+        RunDirectory.open(path).checkpoint_path(checkpoint)
+    for data in sets:
+        if not any(map(_has_text, data.sources, data.references)):
+            raise ValueError(
+                f"the split {data.name} has no pair with text on both sides: leave it out, or "
+                "translate it with mt-evaluate"
+            )
     translate = partial(
         evaluate, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
     )
@@ -179,6 +187,10 @@ def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfi
                 names[0],
             )
     return corpus
+
+
+def _has_text(source: str, references: Sequence[str]) -> bool:
+    return bool(source.strip()) and any(text.strip() for text in references)
 
 
 def _differences(data: DataConfig, other: DataConfig) -> list[str]:

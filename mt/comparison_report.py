@@ -27,6 +27,9 @@ _SIGNIFICANT = 0.05
 _REPORT = "report.md"
 _PICTURES = ("bleu_by_length", "gradient_reach")
 _ORIGIN = "Runs: `"
+_OTHER_VOCABULARIES = (
+    "The systems have different vocabularies, so their perplexities (a token) cannot be compared."
+)
 
 
 def report_folder(name: str, runs: Sequence[Path], data_root: str | None) -> Path:
@@ -116,6 +119,8 @@ def plain_table(comparison: Comparison, split: SplitComparison) -> str:
     title = f"{split.data.name}: {len(split.data.sources)} sentences"
     signature = f"BLEU|{split.paired.signature}"
     notes = [*_significance(comparison.systems, split), *_alignment_note(split), signature]
+    if not comparison.same_vocabulary:
+        notes.append(_OTHER_VOCABULARIES)
     return "\n".join([title, "", *lines, "", *notes])
 
 
@@ -132,11 +137,7 @@ def _introduction(comparison: Comparison) -> str:
         "",
     ]
     if not comparison.same_vocabulary:
-        lines += [
-            "The systems have different vocabularies, so their perplexities (a token) cannot be "
-            "compared.",
-            "",
-        ]
+        lines += [_OTHER_VOCABULARIES, ""]
     return "\n".join(lines)
 
 

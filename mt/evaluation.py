@@ -260,14 +260,18 @@ def hypotheses_path(
 
 
 def _holds_another(path: Path, evaluation: Evaluation, data: EvaluationSet) -> bool:
-    """Return whether the results beside these hypotheses are of other sources or other runs."""
+    """Return whether the results beside these hypotheses are of other texts or other runs."""
     if not path.with_suffix(".json").exists():
         return False
     results = read_results(path.with_suffix(".json"))
     if results is None:
         return True
-    found = results.get("origin"), results.get("others", [])
-    return found != (data.origin, list(map(str, evaluation.others)))
+    found = results.get("origin"), results.get("others", []), results.get("references", [])
+    return found != (data.origin, list(map(str, evaluation.others)), _reference_paths(data))
+
+
+def _reference_paths(data: EvaluationSet) -> list[str]:
+    return [str(path.resolve()) for path in data.reference_files]
 
 
 def read_results(path: Path) -> dict[str, object] | None:
@@ -303,6 +307,7 @@ def write_evaluation(
     command = sacrebleu_command(path, references, data, language=language)
     plain = evaluation.as_json() | {
         "origin": data.origin,
+        "references": _reference_paths(data),
         "hypotheses": str(path),
         "sacrebleu": command,
     }

@@ -160,6 +160,10 @@ def test_what_is_no_run_is_not_opened(tmp_path: Path) -> None:
         RunDirectory.open(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError, match=r"not a run directory: it has no config\.yaml"):
         RunDirectory.open(tmp_path)
+    file = tmp_path / "best.pt"
+    file.touch()
+    with pytest.raises(FileNotFoundError, match=r"is a file \(a checkpoint is named by --che"):
+        RunDirectory.open(file)
 
 
 @pytest.mark.parametrize(

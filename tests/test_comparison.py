@@ -140,7 +140,8 @@ class TestComparison:
             scores = [metrics.SystemScore(50.0, 0.75, None), second_score]
             changed = replace(split, paired=metrics.PairedScores("signature", scores))
             text = plain_table(comparison, changed)
-            line = f"{second.name} against {first.name}: {verdict} at 0.05, paired bootstrap)"
+            names = f"{second.name} against {first.name}"
+            line = f"{names}: {verdict} at 0.05, paired bootstrap, one-sided)"
             assert line in text.splitlines()
             rows = [line.split()[1:4] for line in text.splitlines()[3:5]]
             assert rows == [["50.00", "±", "0.75"], [f"{second_score.value:.2f}", "±", "1.25"]]
@@ -218,6 +219,8 @@ class TestComparison:
         changed = replace(comparison, systems=unknown, same_vocabulary=False)
         text = write_report(changed, tmp_path).read_text("utf-8")
         assert "have different vocabularies" in text
+        assert "have different vocabularies" in plain_table(changed, changed.splits[0])
+        assert "have different vocabularies" not in plain_table(comparison, comparison.splits[0])
         assert "| - | - |" in text
 
     def test_markdown_in_sentences_shows_as_it_is(self, comparison, tmp_path):

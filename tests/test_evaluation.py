@@ -21,6 +21,7 @@ from mt.data.batching import Pair
 from mt.decoding import TeacherForced, score_ids, search_ids, teacher_forced_loss
 from mt.evaluation import (
     evaluate,
+    hypotheses_path,
     load_system,
     sacrebleu_command,
     write_evaluation,
@@ -303,6 +304,18 @@ class TestFiles:
         written = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
         assert written.references == (reference,)
         assert sacrebleu_scores(written.command)["BLEU"] == round(evaluation.bleu.value, 2)
+
+    def test_results_of_other_references_are_kept(self, system, tmp_path):
+        source, first, second = (tmp_path / name for name in ("s.xx", "r.yy", "t.yy"))
+        for path in (source, first, second):
+            path.write_text(f"{path.name}\n", encoding="utf-8")
+        paths = []
+        for reference in (first, second, first):
+            data = read_evaluation_set(source, [reference])
+            evaluation = evaluate(system, data)
+            paths.append(hypotheses_path(system, evaluation, data, tmp_path / "hypotheses"))
+            write_evaluation(evaluation, data, paths[-1], language="yy")
+        assert paths[0] == paths[2] != paths[1]
 
     def test_mistakes_are_named(self, tmp_path):
         source, short, bad, empty = (tmp_path / name for name in ("s", "short", "bad", "empty"))

@@ -29,6 +29,8 @@ PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 MAX_TRAINING_SENTENCES = 1_000_000
 """At most so many sentences a side train the vocabulary; of a larger corpus, every n-th does."""
 
+_LONGEST_LINE = 10_000  # characters of a sentence that train the vocabulary
+
 SAMPLED_SEGMENTATIONS = 64
 """Subword regularisation draws from so many best segmentations: `l` of Kudo 2018, section 3.3."""
 
@@ -221,7 +223,7 @@ def _train(sentences: list[str], config: TokenizerConfig) -> bytes:
             unk_id=UNK_ID,
             bos_id=BOS_ID,
             eos_id=EOS_ID,
-            max_sentence_length=2**30,  # bytes; longer sentences are silently left out
+            max_sentence_length=2**30,  # bytes; else it silently leaves longer ones out
             num_threads=4,  # fixed: the sums, and with them the model, depend on it
             minloglevel=3,
         )
@@ -257,9 +259,12 @@ def _explain(message: str, config: TokenizerConfig) -> str:
 
 
 def _sample_lines(sentences: Sequence[str]) -> list[str]:
-    """Take all sentences, or of very many every n-th."""
+    """Take all sentences, or of very many every n-th, and of a very long one its beginning.
+
+    The time of sentencepiece grows with the square of what is repeated in a line.
+    """
     step = math.ceil(len(sentences) / MAX_TRAINING_SENTENCES)
-    return [_valid(text) for text in sentences[:: max(1, step)]]
+    return [_valid(text[:_LONGEST_LINE]) for text in sentences[:: max(1, step)]]
 
 
 def _key(sentences: list[str], config: TokenizerConfig) -> str:

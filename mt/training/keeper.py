@@ -76,8 +76,15 @@ class CheckpointKeeper:
         return state
 
     def write_average(self, step: int) -> None:
-        """Write the mean of the kept checkpoints as averaged.pt."""
-        average = average_checkpoints([self._path(kept_step) for kept_step, _ in self.kept])
+        """Write the mean of the kept checkpoints that are still there as averaged.pt."""
+        paths = [self._path(kept_step) for kept_step, _ in self.kept]
+        present = [path for path in paths if path.is_file()]
+        for path in paths:
+            if path not in present:
+                _log.warning("%s is gone: averaged.pt is made without it", path)
+        if not present:
+            return
+        average = average_checkpoints(present)
         save_checkpoint(self.directory / "averaged.pt", {"model": average, "step": step})
 
     def _path(self, step: float) -> Path:

@@ -5,6 +5,7 @@ import logging
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
@@ -142,4 +143,6 @@ class Tracker:
         for number, sample in enumerate(samples):
             self._writer.add_text(f"sample_{number}/translation", sample.text, step)
             if sample.attention is not None:
-                self._writer.add_figure(f"sample_{number}/attention", sample.attention, step)
+                with warnings.catch_warnings():  # of characters that the log has named already
+                    warnings.filterwarnings("ignore", message="Glyph .* missing")
+                    self._writer.add_figure(f"sample_{number}/attention", sample.attention, step)

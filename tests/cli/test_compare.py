@@ -130,6 +130,25 @@ def test_failures_are_one_line(attention_run, baseline_run, capsys, arguments, m
     assert message in error
 
 
+def test_what_is_missing_is_said_before_anything_is_translated(
+    attention_run, baseline_run, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    runs = [str(attention_run), str(baseline_run)]
+    corpus = shutil.copytree(attention_run / "corpus", tmp_path / "corpus")
+    (corpus / "test.yy").write_text("\n" * 20, encoding="utf-8")
+    shutil.copyfile(
+        attention_run / "checkpoints" / "best.pt", attention_run / "checkpoints" / "averaged.pt"
+    )
+    with unittest.mock.patch("mt.comparison.evaluate") as spy:
+        assert main([*runs, "--checkpoint", "averaged"]) == 1
+        assert "there is no checkpoint averaged" in capsys.readouterr().err
+        assert main([*runs, "--split", "valid", "--split", "test", "--data-root", "corpus"]) == 1
+        assert "the split test has no pair with text on both sides" in capsys.readouterr().err
+    (attention_run / "checkpoints" / "averaged.pt").unlink()
+    assert not spy.called
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

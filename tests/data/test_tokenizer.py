@@ -286,6 +286,13 @@ def test_long_lines_and_nul_take_part_in_training(tmp_path: Path) -> None:
     )
 
 
+def test_of_a_very_long_line_the_beginning_takes_part(tmp_path: Path) -> None:
+    # The whole of it would take sentencepiece a day.
+    tokenizer = train(TokenizerConfig(vocab_size=300), tmp_path, ["x " * 4_000_000 + "ŋ"]).src
+    assert "x" in "".join(tokenizer.pieces(tokenizer.encode(["x"])[0]))
+    assert tokenizer.pieces(tokenizer.encode(["ŋ"])[0])[-1].startswith("<0x")
+
+
 def test_very_many_sentences_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mt.data.tokenizer.MAX_TRAINING_SENTENCES", 50)
     many = [f"{line} {i}" for i in range(40) for line in LINES]

@@ -40,12 +40,14 @@ def test_the_table_holds_means_spreads_and_steps(tmp_path: Path) -> None:
     _write_run(tmp_path / "conditional-2", [35.0])
     _write_run(tmp_path / "base-1", [25.0])
     _write_run(tmp_path / "base-2", [90.0], reason="interrupted")  # does not count
+    _write_run(tmp_path / "base-3", [])  # resumed when it was finished, without its record
     _write_run(tmp_path / "adamw-1", [36.0], reason="early stop")
     _write_run(tmp_path / "short-1", [37.0])
     _write_run(tmp_path / "another-1", [90.0])
     _write_run(tmp_path / "base-1.old", [90.0])
     done = _ladder(tmp_path, "--plot", tmp_path / "ladder.png")
     assert done.returncode == 0, done.stderr
+    assert done.stderr == f"ladder: {tmp_path}/base-3 is left out: no validation is on record\n"
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
     assert [row[0] for row in rows[2:]] == ["base", "conditional", "short", "adamw"]
     assert rows[2][3:] == ["1", "25.00", "", "4.00", "1.42 M", "2.0"]

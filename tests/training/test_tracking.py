@@ -61,6 +61,13 @@ def test_samples_reach_tensorboard(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.filterwarnings("error")
+def test_characters_without_a_font_are_named_by_the_log_alone(tmp_path: Path) -> None:
+    figure = alignment_figure(["\U0001f9ff\u1781"], ["a"], [[1.0]])
+    with Tracker(RunDirectory(tmp_path), step=0, total_steps=1) as tracker:
+        tracker.samples([Sample("a", figure)], 1)
+
+
 def test_a_silent_process_draws_no_samples() -> None:
     def draw() -> Iterator[Sample]:
         raise AssertionError("a sample was asked for")

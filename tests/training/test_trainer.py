@@ -464,7 +464,7 @@ def test_equal_values_are_told_apart_by_the_loss(config: Config) -> None:
     assert Trainer._is_better(unittest.mock.Mock(progress=Progress()), 0.0, 9.0)
 
 
-def test_keep_and_average(config: Config) -> None:
+def test_keep_and_average(config: Config, caplog: pytest.LogCaptureFixture) -> None:
     config = change(config, keep=2, average=True)
     train(config)
     run = RunDirectory(config.run)
@@ -474,6 +474,11 @@ def test_keep_and_average(config: Config) -> None:
     averaged = load_checkpoint(run.checkpoints / "averaged.pt")["model"]
     for name, tensor in averaged.items():
         torch.testing.assert_close(tensor, (models[0][name] + models[1][name]) / 2)
+    kept[1].unlink()
+    train(dataclasses.replace(change(config, max_steps=13), resume=True))
+    assert f"{kept[1]} is gone: averaged.pt is made without it" in caplog.text
+    model = load_checkpoint(run.checkpoints / "step-0000013.pt")["model"]
+    assert_same(dict(load_checkpoint(run.checkpoints / "averaged.pt")["model"]), dict(model))
 
 
 def test_accumulated_batches_give_the_gradient_of_the_tokens_together(config: Config) -> None:
