@@ -1,7 +1,6 @@
 """Two or more runs side by side, on the same sentences: what one design buys over another."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 from mt import metrics
 from mt.checkpoint import RunDirectory
 from mt.config import Config, DataConfig
+from mt.data.locating import real_root
 from mt.evaluation import Evaluation, System, evaluate, load_system
 from mt.evaluation_set import (
     EvaluationSet,
@@ -118,14 +118,7 @@ def compare(
         corpus = replace(corpus, root=data_root)
     chosen = list(dict.fromkeys(splits)) or [default_split(corpus)]
     sets = [load_evaluation_set(corpus, split) for split in chosen]
-    for path in paths:  # what is missing is said before the first of them translates
-        RunDirectory.open(path).checkpoint_path(checkpoint)
-    for data in sets:
-        if not any(map(_has_text, data.sources, data.references)):
-            raise ValueError(
-                f"the split {data.name} has no pair with text on both sides: leave it out, or "
-                "translate it with mt-evaluate"
-            )
+    _check_complete(paths, checkpoint, sets)
     translate = partial(
         evaluate, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
     )
@@ -189,6 +182,22 @@ def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfi
     return corpus
 
 
+def _check_complete(paths: Sequence[Path], checkpoint: str, sets: Sequence[EvaluationSet]) -> None:
+    """Look for checkpoints and text, so that what is missing is said before a run translates.
+
+    Raises:
+        FileNotFoundError, ValueError: as in `compare`.
+    """
+    for path in paths:
+        RunDirectory.open(path).checkpoint_path(checkpoint)
+    for data in sets:
+        if not any(map(_has_text, data.sources, data.references)):
+            raise ValueError(
+                f"the split {data.name} has no pair with text on both sides: leave it out, or "
+                "translate it with mt-evaluate"
+            )
+
+
 def _has_text(source: str, references: Sequence[str]) -> bool:
     return bool(source.strip()) and any(text.strip() for text in references)
 
@@ -197,7 +206,7 @@ def _differences(data: DataConfig, other: DataConfig) -> list[str]:
     """Return the options of a corpus that say which sentences are in it, where they differ."""
     own, others = (
         {option: getattr(each, option) for option in _WHICH_SENTENCES}
-        | {"root": each.root and os.path.realpath(os.path.expanduser(each.root))}
+        | {"root": real_root(each.root)}
         for each in (data, other)
     )
     return [f"data.{option}={value}" for option, value in own.items() if value != others[option]]

@@ -1,11 +1,11 @@
 """A comparison as text: a table for the terminal, and a Markdown report with its figures."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from mt.comparison import Comparison, SplitComparison, Training
+from mt.data.locating import real_root
 from mt.evaluation import Evaluation
 from mt.file_names import numbered
 from mt.metrics import SystemScore
@@ -81,7 +81,7 @@ def _origin(runs: Sequence[Path], data_root: str | None) -> str:
     line = f"{_ORIGIN}{'`, `'.join(map(str, runs))}`."
     if data_root is None:
         return line
-    return f"{line} Corpus: `{os.path.realpath(os.path.expanduser(data_root))}`."
+    return f"{line} Corpus: `{real_root(data_root)}`."
 
 
 def write_report(comparison: Comparison, folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """What an evaluation needs: sentences and their references, from a split or from files."""
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from mt.alignment import read_pharaoh
 from mt.config import DataConfig
 from mt.data.batching import Pair, cut_pairs
 from mt.data.corpus import group_references, load_split, split_names
-from mt.data.locating import locate_alignment
+from mt.data.locating import locate_alignment, real_root
 from mt.data.reading import CorpusFile, read_lines
 from mt.data.tokenizer import TokenizerPair
 
@@ -54,7 +53,7 @@ def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:
         ValueError: for an unknown split, or what else `load_split` finds wrong.
     """
     dataset = load_split(config, split)
-    origin = None if config.root is None else os.path.realpath(os.path.expanduser(config.root))
+    origin = real_root(config.root)
     if config.multi_reference:
         if config.alignment is not None:
             _log.warning(

@@ -6,7 +6,8 @@ not close them. No other module imports matplotlib.
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from unicodedata import category
@@ -177,10 +178,19 @@ def save_figure(figure: Figure, path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent}: no such folder for the picture; create it first")
-    with warnings.catch_warnings():
-        # `covering_fonts` has named the characters already, once and with what to do.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with unshown_characters_named():
         figure.savefig(path, dpi=160, facecolor="white")
+
+
+@contextmanager
+def unshown_characters_named() -> Iterator[None]:
+    """Keep matplotlib quiet about characters that no font shows, while a figure is drawn.
+
+    `covering_fonts` has named them already, once and with what to do.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        yield
 
 
 def covering_fonts(text: str) -> list[str]:
@@ -271,5 +281,6 @@ def _add_legend(figure: Figure, axes: Axes) -> None:
     legend = figure.legend(
         handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False
     )
+    families = covering_fonts("".join(labels))
     for text in legend.get_texts():
-        text.set_parse_math(False)
+        text.set(parse_math=False, fontfamily=families)

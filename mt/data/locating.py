@@ -71,6 +71,11 @@ def alignment_name(config: DataConfig, split: str) -> Path | None:
     return Path(_fill(config, "alignment", config.alignment, split=split, lang=""))
 
 
+def real_root(root: str | None) -> str | None:
+    """Return the absolute path that `data.root` stands for, links followed; None for none."""
+    return None if root is None else os.path.realpath(os.path.expanduser(root))
+
+
 def _place(config: DataConfig, names: list[CorpusFile]) -> list[CorpusFile]:
     if config.root is None and "://" in config.home:
         return [_download(config, name, names) for name in names]

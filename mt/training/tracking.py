@@ -5,7 +5,6 @@ import logging
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
@@ -143,6 +142,7 @@ class Tracker:
         for number, sample in enumerate(samples):
             self._writer.add_text(f"sample_{number}/translation", sample.text, step)
             if sample.attention is not None:
-                with warnings.catch_warnings():  # of characters that the log has named already
-                    warnings.filterwarnings("ignore", message="Glyph .* missing")
+                from mt.plotting import unshown_characters_named  # a second, of figures alone
+
+                with unshown_characters_named():
                     self._writer.add_figure(f"sample_{number}/attention", sample.attention, step)
