@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mt.config import Config, to_plain
 from mt.data.cache import whole_file
 from mt.data.tokenizer import TokenizerPair
+from mt.file_names import check_writable
 from mt.models.seq2seq import Seq2Seq, build_model
 
 FORMAT = "mt checkpoint 1"
@@ -47,10 +48,12 @@ class RunDirectory:
 
         Raises:
             FileExistsError: There is something at that path already.
+            ValueError: It cannot be made there.
         """
         run = cls(path)
         if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
             raise run._exists()
+        check_writable(run.path, option="run=DIR")
         return run
 
     def _exists(self) -> FileExistsError:
@@ -126,10 +129,11 @@ class RunDirectory:
         schema = OmegaConf.structured(Config)
         schema.data.splits = {}  # merging goes key by key and would bring the default splits back
         try:
-            saved = OmegaConf.load(self.config_path)
+            text = self.config_path.read_text(encoding="utf-8")
+            saved = OmegaConf.create(text)
             if not saved:
                 raise ValueError("it is empty")
-            if "${" in self.config_path.read_text(encoding="utf-8"):
+            if "${" in text:
                 raise ValueError(
                     "it has ${, which would bring in what this machine has; mt-train writes none"
                 )
@@ -168,6 +172,11 @@ class RunDirectory:
         path = self.checkpoint_path(which)
         saved = load_checkpoint(path)
         tokenizers = self.load_tokenizers()
+        if saved.get("vocabulary", tokenizers.fingerprint) != tokenizers.fingerprint:
+            raise ValueError(
+                f"{path} was trained with another vocabulary than that of {self.path}: take a "
+                "checkpoint of this run"
+            )
         model = build_model(
             self.load_config().model,
             src_vocab_size=tokenizers.src.vocab_size,

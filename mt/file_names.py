@@ -1,8 +1,10 @@
-"""Names of files that say which runs they come from."""
+"""Names of files that say which runs they come from, and whether they can be written."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from itertools import count
+from pathlib import Path
 
 _LONGEST = 100  # bytes; a file system takes 255, and more is to come before and after
 
@@ -21,3 +23,20 @@ def numbered(name: str) -> Iterator[str]:
     yield name
     for number in count(2):
         yield f"{name}.{number}"
+
+
+def check_writable(folder: Path, *, option: str) -> None:
+    """Look whether results can be written into a folder, before the time that they take.
+
+    Args:
+        folder: It need not exist yet.
+        option: That which names another one, for the message.
+
+    Raises:
+        ValueError: It, or what would hold it, is a file, or nothing can be written there.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is a file, not a folder: name another by {option}")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"nothing can be written to {there}: name another place by {option}")

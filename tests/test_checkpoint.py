@@ -3,6 +3,8 @@
 import os
 import pickle
 import resource
+import shutil
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from mt.config import (
     TrainerConfig,
     to_plain,
 )
+from mt.data.tokenizer import train_tokenizers
 
 CONTENT: dict[str, Any] = {"model": {"weight": torch.arange(6.0)}, "step": 7}
 
@@ -140,6 +143,17 @@ def test_something_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(FileExistsError, match="not overwritten: choose another directory"):
         _create(Config(run=str(tmp_path / "file")))
+
+
+def test_a_run_that_cannot_be_made_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="file is a file, not a folder: name another by run=DIR"):
+        RunDirectory.new(tmp_path / "file" / "runs" / "mine")
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(ValueError, match=f"nothing can be written to {tmp_path}: name another"):
+        RunDirectory.new(tmp_path / "runs" / "mine")
 
 
 def test_of_two_trainings_that_begin_at_once_one_is_refused(tmp_path: Path) -> None:
@@ -348,6 +362,23 @@ def test_the_checkpoint_of_another_model_is_refused(
     message = r"best\.pt holds the parameters of another model than .*config\.yaml describes: take"
     with pytest.raises(ValueError, match=message):
         run.load_model(str(other))
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_the_checkpoint_of_another_vocabulary_is_refused(
+    attention_run: Path, tmp_path: Path, name: str
+) -> None:
+    checkpoint = attention_run / "checkpoints" / f"{name}.pt"
+    other = Path(shutil.copytree(attention_run, tmp_path / "other"))
+    assert RunDirectory.open(other).load_model(str(checkpoint)).checkpoint == checkpoint
+    letters = ["".join(text) for text in permutations("abcdefg", 4)]
+    tokenizers = train_tokenizers(
+        letters, letters, TokenizerConfig(vocab_size=313), cache_dir=tmp_path
+    )
+    tokenizers.save(other)
+    message = r"\.pt was trained with another vocabulary than that of .*other: take a checkpoint of"
+    with pytest.raises(ValueError, match=message):
+        RunDirectory.open(other).load_model(str(checkpoint))
 
 
 def test_an_average_is_the_mean(tmp_path: Path) -> None:

@@ -2,11 +2,9 @@
 
 import argparse
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from mt.choices import Device, Precision
 from mt.cli.options import count, penalty
@@ -59,19 +57,6 @@ def add_model_options(parser: argparse.ArgumentParser, *, whose: str = "the run'
     add("--batch-size", type=count, metavar="N", help=f"sentences at once (default: {whose})")
     add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
     add("--device", choices=[d.name for d in Device], default="auto", help="(default: auto)")
-
-
-def check_writable(folder: Path) -> None:
-    """Look whether results can be written into a folder, before the time that they take.
-
-    Raises:
-        ValueError: It is a file, or nothing can be written there.
-    """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise ValueError(f"{there} is a file, not a folder: name another by --output")
-    if not os.access(there, os.W_OK):
-        raise ValueError(f"nothing can be written to {there}: name another place by --output")
 
 
 def add_precision_option(parser: argparse.ArgumentParser, *, default: str = "fp32") -> None:

@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from mt.cli.command import add_model_options, check_writable, run_command, set_threads
-from mt.file_names import joined_names
+from mt.cli.command import add_model_options, run_command, set_threads
+from mt.file_names import check_writable, joined_names
 
 PROG = "mt-compare"
 _EXAMPLES = """\
@@ -40,7 +40,7 @@ def _run(arguments: argparse.Namespace) -> int:
         folder = report_folder(name, paths, root)
     else:
         folder = Path(arguments.output)
-    check_writable(folder)
+    check_writable(folder, option="--output")
     check_replaceable(folder)
     comparison = compare(
         paths,

@@ -11,10 +11,10 @@ from mt.cli.command import (
     CHECKPOINT_HELP,
     add_model_options,
     add_precision_option,
-    check_writable,
     run_command,
     set_threads,
 )
+from mt.file_names import check_writable
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
     from mt.config import DataConfig
@@ -46,7 +46,8 @@ def _run(arguments: argparse.Namespace) -> int:
     corpus = run.load_config().data
     if arguments.data_root is not None:
         corpus = replace(corpus, root=arguments.data_root)
-    check_writable(run.hypotheses if arguments.output is None else Path(arguments.output).parent)
+    folder = run.hypotheses if arguments.output is None else Path(arguments.output).parent
+    check_writable(folder, option="--output")
     sets = _load_sets(arguments, corpus)
     system = load_system(
         *map(Path, arguments.runs),

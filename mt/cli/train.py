@@ -76,6 +76,12 @@ def _run() -> None:
         _end_without_reader()
     except KeyboardInterrupt:  # before training began
         raise SystemExit(_INTERRUPTED) from None
+    except OSError as error:  # `mt-train --help > FILE` on a full disk
+        _fail(str(error), code=1)
+    except ValueError as error:
+        if not str(error).startswith("Only one of --run"):  # Hydra's, of its own options
+            raise
+        _fail(str(error), code=2)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")

@@ -124,6 +124,14 @@ class TokenizerPair(NamedTuple):
         """Whether both sides share one vocabulary."""
         return self.src is self.tgt
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of both vocabularies, by which a checkpoint knows its own."""
+        digest = hashlib.blake2b(digest_size=16)
+        for tokenizer in self:
+            digest.update(len(tokenizer.model).to_bytes(8, "little") + tokenizer.model)
+        return digest.hexdigest()
+
     def save(self, directory: Path) -> None:
         """Write `tokenizer.model`, or `src.model` and `tgt.model`, into a folder."""
         if self.joint:
@@ -200,6 +208,11 @@ def _train_cached(sentences: list[str], config: TokenizerConfig, folder: Path) -
             return _read(path)
         except ValueError as error:
             _log.warning("training the tokenizer anew: %s", error)
+    _log.info(
+        "learning a vocabulary of %s pieces from %s sentences",
+        f"{config.vocab_size:,}",
+        f"{len(sentences):,}",
+    )
     tokenizer = Tokenizer(_train(sentences, config))
     try:
         _write(path, tokenizer.model)

@@ -17,13 +17,19 @@ _log = logging.getLogger(__name__)
 class CheckpointKeeper:
     """Write, keep, drop and average the checkpoints of one run.
 
+    Args:
+        run: Its `checkpoints` folder is there.
+        config: Which checkpoints are kept.
+        vocabulary: `TokenizerPair.fingerprint`, which goes into every checkpoint.
+
     Attributes:
         kept: [update, value of the metric] of every kept checkpoint; part of the saved state.
     """
 
-    def __init__(self, run: RunDirectory, config: TrainerConfig) -> None:
+    def __init__(self, run: RunDirectory, config: TrainerConfig, *, vocabulary: str) -> None:
         self.directory = run.checkpoints
         self.config = config
+        self.vocabulary = vocabulary
         self.kept: list[list[float]] = []
 
     def save_judged(
@@ -32,21 +38,21 @@ class CheckpointKeeper:
         """Save validated parameters, as best.pt and among the kept where they belong there."""
         content = {"model": dict(model), "step": step, self.config.metric.name: value}
         if best:
-            save_checkpoint(self.directory / "best.pt", content)
+            self._save(self.directory / "best.pt", content)
         candidates = [*self.kept, [step, value]]
         if self.config.keep_by is Keep.best:  # the best come last
             candidates.sort(key=lambda c: c[1], reverse=not self.config.metric.higher_is_better)
         first_kept = max(0, len(candidates) - self.config.keep)
         dropped, self.kept = candidates[:first_kept], candidates[first_kept:]
         if [step, value] in self.kept:
-            save_checkpoint(self._path(step), content)
+            self._save(self._path(step), content)
         for old_step, _ in dropped:
             self._path(old_step).unlink(missing_ok=True)
 
     def save_last(self, state: Mapping[str, Any]) -> None:
         """Save everything that resuming needs; the file before stays as previous.pt."""
         last, following = self.directory / "last.pt", self.directory / "next.pt"
-        save_checkpoint(following, {**state, "kept": self.kept})
+        self._save(following, {**state, "kept": self.kept})
         if last.exists():
             last.replace(self.directory / "previous.pt")
         following.replace(last)
@@ -77,15 +83,19 @@ class CheckpointKeeper:
 
     def write_average(self, step: int) -> None:
         """Write the mean of the kept checkpoints that are still there as averaged.pt."""
-        paths = [self._path(kept_step) for kept_step, _ in self.kept]
-        present = [path for path in paths if path.is_file()]
-        for path in paths:
-            if path not in present:
+        present = []
+        for path in (self._path(kept_step) for kept_step, _ in self.kept):
+            if path.is_file():
+                present.append(path)
+            else:
                 _log.warning("%s is gone: averaged.pt is made without it", path)
         if not present:
             return
         average = average_checkpoints(present)
-        save_checkpoint(self.directory / "averaged.pt", {"model": average, "step": step})
+        self._save(self.directory / "averaged.pt", {"model": average, "step": step})
+
+    def _save(self, path: Path, content: Mapping[str, Any]) -> None:
+        save_checkpoint(path, {"vocabulary": self.vocabulary, **content})
 
     def _path(self, step: float) -> Path:
         return self.directory / f"step-{int(step):07d}.pt"

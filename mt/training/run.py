@@ -52,14 +52,14 @@ def train(config: Config, world: World | None = None) -> Outcome:
     device = _place(config, world)
     run = _open_run(config, world)
     with world.one_a_machine_first():
-        raw = load_split(config.data, "train")
+        raw, raw_valid = (load_split(config.data, split) for split in ("train", "valid"))
     tokenizers = world.broadcast(
         _tokenizers(config, run, raw["src"], raw["tgt"]) if world.is_writer else None
     )
     with world.one_a_machine_first():
         splits = Splits(
             encode_split(raw, tokenizers, max_length=config.data.max_length),
-            encode_split(load_split(config.data, "valid"), tokenizers, max_length=None),
+            encode_split(raw_valid, tokenizers, max_length=None),
         )
     torch.manual_seed(config.seed)
     trainer = _build_trainer(config, run, tokenizers, splits, device, world)

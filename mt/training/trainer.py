@@ -61,7 +61,7 @@ class Trainer:
         self.precision = select_precision(config.trainer.precision.name, device)
         self.progress = Progress()
         self.resumed_from = Progress()
-        self.keeper = CheckpointKeeper(run, config.trainer)
+        self.keeper = CheckpointKeeper(run, config.trainer, vocabulary=tokenizers.fingerprint)
         total = config.trainer.max_epochs * len(loader)
         self.total_steps = min(total, config.trainer.max_steps or total)
         self.optimizer = build_optimizer(model.parameters(), config.optim)
@@ -76,7 +76,6 @@ class Trainer:
             DivergenceError: The loss, its gradient or all that a search finds is not finite;
                 earlier checkpoints remain.
         """
-        reason = "finished"
         with (
             Interrupt() as interrupt,
             self._open_tracker() as tracker,
@@ -88,13 +87,11 @@ class Trainer:
                     self._validate(tracker)
                 if self.world.any(interrupt.requested):
                     reason = "interrupted"
+                    self._save_last()
                     break
             else:
-                if self._ran_out_of_patience() and self.progress.step < self.total_steps:
-                    reason = "early stop"
-            if reason == "interrupted":
-                self._save_last()
-            else:
+                early = self._ran_out_of_patience() and self.progress.step < self.total_steps
+                reason = "early stop" if early else "finished"
                 self._finish(tracker)
             outcome = self._outcome(reason)
             parameters = {"parameters": self.model.n_parameters}

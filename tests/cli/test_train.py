@@ -134,6 +134,8 @@ def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> 
         (["resume=true", "run=x", "optim.lr=1"], "optim.lr=1 cannot go with resume=true"),
         (["data.root=nowhere", "data.alignment={split}.links", "data.member={lang}"], "nowhere"),
         (["trainer.device=cuda"], "no usable CUDA device"),
+        (["run=/dev/null/mine"], "/dev/null is a file, not a folder: name another by run=DIR"),
+        (["-m", "seed=1,2", "--cfg", "job"], "Only one of --run, --multirun, --cfg"),  # Hydra's
     ],
 )
 def test_mistakes_get_one_clear_message(
@@ -255,6 +257,14 @@ def test_help_in_a_pipe_that_closes_is_quiet(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout.startswith("mt-train: train a translation model")
     assert done.stderr == ""
+
+
+def test_a_full_disk_under_the_help_is_no_traceback(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("--help"), cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (done.returncode, done.stderr) == (1, "mt-train: [Errno 28] No space left on device\n")
 
 
 def test_help_needs_no_torch() -> None:

@@ -171,9 +171,12 @@ def test_separate_tokenizers_learn_their_own_side(tmp_path: Path) -> None:
 
 
 def test_second_training_comes_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "mt")
     first = train(TokenizerConfig(vocab_size=300), tmp_path)
+    assert f"learning a vocabulary of 300 pieces from {2 * len(LINES):,} sentences" in caplog.text
+    caplog.clear()
 
     def forbidden(**_: object) -> None:
         raise RuntimeError("trained again")
@@ -181,6 +184,7 @@ def test_second_training_comes_from_the_cache(
     monkeypatch.setattr(sentencepiece.SentencePieceTrainer, "train", forbidden)
     sampled = TokenizerConfig(vocab_size=300, sample_alpha=0.1)  # does not change the model
     assert train(sampled, tmp_path).src.model == first.src.model
+    assert not caplog.text
     for changed in [
         lambda: train(TokenizerConfig(vocab_size=301), tmp_path),
         lambda: train(TokenizerConfig(vocab_size=300, kind=TokenizerKind.bpe), tmp_path),

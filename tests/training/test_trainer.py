@@ -153,7 +153,7 @@ def test_a_save_that_is_cut_off_loses_no_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: int
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
-    keeper = CheckpointKeeper(RunDirectory(tmp_path), TrainerConfig())
+    keeper = CheckpointKeeper(RunDirectory(tmp_path), TrainerConfig(), vocabulary="")
     for step in range(saved + 1):
         keeper.save_last({"step": step})
 
@@ -447,7 +447,8 @@ def test_best_checkpoint_is_the_best_by_the_metric(config: Config, metric: Metri
 def test_what_is_kept(tmp_path: Path, keep_by: Keep, metric: Metric, expected: list[int]) -> None:
     run = RunDirectory(tmp_path)
     run.checkpoints.mkdir()
-    keeper = CheckpointKeeper(run, TrainerConfig(keep=2, keep_by=keep_by, metric=metric))
+    options = TrainerConfig(keep=2, keep_by=keep_by, metric=metric)
+    keeper = CheckpointKeeper(run, options, vocabulary="")
     for step, value in enumerate([9.0, 1.0, 2.0, 8.0, 5.0], 1):
         keeper.save_judged({}, step=step, value=value, best=False)
     kept = [int(path.stem.split("-")[1]) for path in run.checkpoints.glob("step-*.pt")]
@@ -546,6 +547,22 @@ def test_no_pair_left_is_an_error_before_anything_is_built(config: Config) -> No
     with pytest.raises(ValueError, match=r"none of 600 pairs is left: .*raise data\.max_length"):
         train(dataclasses.replace(config, data=data))
     assert not Path(config.run).exists()
+
+
+def test_what_is_missing_is_said_before_the_vocabulary_is_learned(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "mt.training.run.train_tokenizers", unittest.mock.Mock(side_effect=KeyError)
+    )
+    root = Path(str(config.data.root))
+    for side in ("xx", "yy"):
+        (Path(config.run).parent / f"train.{side}").write_bytes(
+            (root / f"train.{side}").read_bytes()
+        )
+    data = dataclasses.replace(config.data, root=str(Path(config.run).parent))
+    with pytest.raises(FileNotFoundError, match=r"has no valid\.xx or valid\.xx\.gz: put the file"):
+        train(dataclasses.replace(config, data=data))
 
 
 def test_processes_with_other_data_are_found_out(
