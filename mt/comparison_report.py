@@ -7,7 +7,7 @@ from pathlib import Path
 from mt.comparison import Comparison, SplitComparison, Training
 from mt.data.locating import real_root
 from mt.evaluation import Evaluation
-from mt.file_names import numbered
+from mt.file_names import as_file_name, numbered
 from mt.metrics import SystemScore
 from mt.plotting import bleu_by_length_figure, gradient_reach_figure, save_figure
 from mt.sentence_views import Example
@@ -94,7 +94,7 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
     names = [system.name for system in comparison.systems]
     sections = []
     for index, split in enumerate(comparison.splits):
-        suffix = f"_{split.data.name}" if index else ""
+        suffix = f"_{as_file_name(split.data.name)}" if index else ""
         sections.append((split, [f"{name}{suffix}.png" for name in _PICTURES]))
     parts = [_introduction(comparison)]
     parts += [_split_section(comparison, split, pictures) for split, pictures in sections]
@@ -279,4 +279,4 @@ def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> l
 
 def _escape(text: str) -> str:
     """Return text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_|<>\[\]#~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_|<>\[\]#~&$])", r"\\\1", " ".join(text.split()))

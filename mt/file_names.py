@@ -2,11 +2,17 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
 _LONGEST = 100  # bytes; a file system takes 255, and more is to come before and after
+
+
+def as_file_name(name: str) -> str:
+    """Return a split's name with a dash for what a file name or a Markdown link cannot hold."""
+    return re.sub(r"[^\w.+-]+", "-", name)
 
 
 def joined_names(names: Sequence[str], separator: str) -> str:

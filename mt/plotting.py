@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unicodedata import category
 
 from matplotlib.axes import Axes
@@ -63,7 +64,12 @@ def alignment_figure(
     columns, rows = [_label(t) for t in source_tokens], [_label(t) for t in target_tokens]
     cell = min(0.34, 36 / max(len(columns), len(rows)))  # inches
     font_size = max(2.0, 29 * cell)
-    figure = _figure(cell * len(columns) + 2.2, cell * len(rows) + 1.8)
+    longest_row, longest_column = (
+        max(0.6, 0.6 * font_size / 72 * max(map(len, labels))) for labels in (rows, columns)
+    )  # inches, of letters 0.6 times as wide as high
+    figure = _figure(
+        cell * len(columns) + longest_row + 1.6, cell * len(rows) + longest_column + 1.2
+    )
     axes = figure.add_subplot()
     image = axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
     families = covering_fonts("".join(columns + rows))
@@ -106,8 +112,8 @@ def bleu_by_length_figure(
     figure = _figure(max(6.4, 0.8 * len(buckets) + 2.4), 4.8)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
     positions = range(len(buckets))
-    for number, (name, values) in enumerate(scores.items()):
-        axes.plot(positions, values, label=name, **_line_style(number))
+    for number, values in enumerate(scores.values()):
+        axes.plot(positions, values, **_line_style(number))
     top = max((max(values) for values in scores.values()), default=0.0)
     axes.set_ylim(0, min(102.0, max(10.0, 1.12 * top)))
     axes.set_ylabel("BLEU")
@@ -120,7 +126,7 @@ def bleu_by_length_figure(
     below.spines[["top", "right", "left"]].set_visible(False)
     below.set_xticks(positions, buckets)
     below.set_xlabel(f"source length in {unit}")
-    _add_legend(figure, axes)
+    _add_legend(figure, axes, list(scores))
     return figure
 
 
@@ -139,8 +145,8 @@ def gradient_reach_figure(
     """
     figure = _figure(10.4, 4.4)
     left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.06})
-    for number, (name, values) in enumerate(absolute.items()):
-        left.plot(range(1, len(values) + 1), values, label=name, **_line_style(number))
+    for number, values in enumerate(absolute.values()):
+        left.plot(range(1, len(values) + 1), values, **_line_style(number))
     left.set_yscale("log")
     left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     left.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -150,17 +156,17 @@ def gradient_reach_figure(
     left.set_ylabel("gradient norm at the embedding")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
     _decorate(left, title="Norm, by position from the start")
-    for number, (name, values) in enumerate(relative.items()):
+    for number, values in enumerate(relative.values()):
         centres = [100 * (index + 0.5) / len(values) for index in range(len(values))]
-        right.plot(centres, values, label=name, **_line_style(number))
+        right.plot(centres, values, **_line_style(number))
     right.axhline(1.0, color=_GREY, linewidth=0.8, linestyle=(0, (4, 3)))
     right.set_ylim(bottom=0)
     right.set_xlim(0, 100)
     right.set_xlabel("place in the source sentence (% of its length)")
     right.set_ylabel("norm / mean norm of the sentence")
     _decorate(right, title="Where in the sentence it arrives")
-    figure.suptitle(title, fontsize=12, fontweight="bold")
-    _add_legend(figure, left)
+    figure.suptitle(title, fontsize=12, fontweight="bold", **_as_it_is(title))
+    _add_legend(figure, left, list(absolute))
     return figure
 
 
@@ -270,17 +276,26 @@ def _line_style(number: int) -> dict[str, object]:
 
 
 def _decorate(axes: Axes, *, title: str) -> None:
-    axes.set_title(title, fontsize=11, loc="left")
+    axes.set_title(title, fontsize=11, loc="left", **_as_it_is(title))
     axes.grid(axis="y", color=_LIGHT_GREY, linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _add_legend(figure: Figure, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
+def _add_legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
+    """Name the lines below the figure; as labels, names that begin with _ would not be shown."""
+    numbers = [str(number) for number in range(len(names))]
     legend = figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(3, len(labels)), frameon=False
+        axes.get_lines(),
+        numbers,
+        loc="outside lower center",
+        ncols=min(3, len(names)),
+        frameon=False,
     )
-    families = covering_fonts("".join(labels))
-    for text in legend.get_texts():
-        text.set(parse_math=False, fontfamily=families)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=name, **_as_it_is(name))
+
+
+def _as_it_is(text: str) -> dict[str, Any]:
+    """Return what shows a text as it stands: fonts that have its characters, $ as a character."""
+    return {"parse_math": False, "fontfamily": covering_fonts(text)}

@@ -214,6 +214,17 @@ class TestComparison:
         assert comparison.splits[0].paired.signature in text
         assert "have different vocabularies" not in text
 
+    def test_any_name_of_a_split_makes_pictures_that_a_link_finds(self, comparison, tmp_path):
+        first, second = comparison.splits
+        second = replace(second, data=replace(second.data, name="news/one (2016)"))
+        text = write_report(replace(comparison, splits=[first, second]), tmp_path).read_text(
+            "utf-8"
+        )
+        links = re.findall(r"!\[[^]]+\]\((\S+)\)\n", text)
+        assert len(links) == text.count("![") == 4
+        assert {tmp_path / link for link in links} == set(tmp_path.glob("*.png"))
+        assert "## news/one (2016): 20 sentences" in text
+
     def test_runs_without_a_record_of_training_and_other_vocabularies(self, comparison, tmp_path):
         unknown = [replace(s, seconds=None, tokens_per_second=None) for s in comparison.systems]
         changed = replace(comparison, systems=unknown, same_vocabulary=False)
@@ -225,11 +236,11 @@ class TestComparison:
 
     def test_markdown_in_sentences_shows_as_it_is(self, comparison, tmp_path):
         split = comparison.splits[0]
-        source = "a | *b*\n<i> [x](y)"
+        source = "a | *b*\n<i> [x](y) &quot; $1$"
         example = split.examples[0]._replace(source=source)
         changed = replace(comparison, splits=[replace(split, examples=[example])])
         text = write_report(changed, tmp_path).read_text("utf-8")
-        assert r"a \| \*b\* \<i\> \[x\](y)" in text
+        assert r"a \| \*b\* \<i\> \[x\](y) \&quot; \$1\$" in text
 
     def test_systems_that_never_differ(self, comparison, tmp_path):
         split = replace(comparison.splits[0], examples=[])

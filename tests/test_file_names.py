@@ -1,6 +1,11 @@
 """Names of files that say which runs they come from."""
 
-from mt.file_names import joined_names
+from mt.file_names import as_file_name, joined_names
+
+
+def test_the_name_of_a_split_can_be_a_file() -> None:
+    names = ["test_2016-a.b+c", "Prüfung", "news/one (2016)", "../x"]
+    assert [as_file_name(name) for name in names] == [*names[:2], "news-one-2016-", "..-x"]
 
 
 def test_names_are_joined() -> None:

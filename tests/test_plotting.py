@@ -31,6 +31,18 @@ def test_dollar_signs_and_control_characters_draw_as_text(tmp_path):
     plotting.save_figure(figure, tmp_path / "a.png")  # mathtext would raise here
 
 
+@pytest.mark.filterwarnings("error")  # such as that no room is left for the axes
+def test_long_pieces_in_a_short_sentence_have_room():
+    token = "▁Donaudampfschifffahrtsgesellschaft"
+    figure = plotting.alignment_figure([token] * 3, [token] * 2, [[0.5, 0.2, 0.3]] * 2)
+    figure.draw_without_rendering()
+    axes, whole = figure.axes[0], figure.bbox
+    for label in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
+        extent = label.get_window_extent()
+        assert 0 < extent.x0 < extent.x1 < whole.x1
+        assert 0 < extent.y0 < extent.y1 < whole.y1
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 150), (90, 3)])
 def test_any_size_of_sentence_can_be_drawn(tmp_path, rows, columns):
     weights = np.full((rows, columns), 1 / columns).tolist()
@@ -98,7 +110,7 @@ def test_the_bundled_font_covers_european_scripts_and_arabic():
 
 
 def test_bleu_by_length_draws_a_line_per_system_and_the_counts():
-    scores = {"attention": [40.0, 41.0], "a_$baseline$": [38.0, 20.0]}
+    scores = {"_attention": [40.0, 41.0], "a_$baseline$": [38.0, 20.0]}
     figure = plotting.bleu_by_length_figure(["1-5", "6-10"], scores, counts=[30, 70], title="t")
     lines, bars = figure.axes[0].lines, figure.axes[1].patches
     assert [list(line.get_ydata()) for line in lines] == list(scores.values())
@@ -107,10 +119,21 @@ def test_bleu_by_length_draws_a_line_per_system_and_the_counts():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(scores)
 
 
+def test_a_title_is_text(tmp_path, caplog):
+    figure = plotting.bleu_by_length_figure(
+        ["1"], {"a": [1.0]}, counts=[1], title="t$e^$\U0010fffd"
+    )
+    assert "no installed font shows these characters: \U0010fffd" in caplog.text
+    plotting.save_figure(figure, tmp_path / "a.png")  # mathtext would raise here
+
+
 def test_gradient_reach_draws_both_views(tmp_path):
     figure = plotting.gradient_reach_figure(
-        {"a": [1.0, 0.1, 0.01], "b": [0.5, 0.5]}, {"a": [2.0, 0.5], "b": [1.0, 1.0]}, title="t"
+        {"_a": [1.0, 0.1, 0.01], "$b": [0.5, 0.5]},
+        {"_a": [2.0, 0.5], "$b": [1.0, 1.0]},
+        title="te$t^$",
     )
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["_a", "$b"]
     left, right = figure.axes
     assert left.get_yscale() == "log"
     assert list(left.lines[0].get_xdata()) == [1, 2, 3]

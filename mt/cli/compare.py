@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from mt.cli.command import add_model_options, run_command, set_threads
-from mt.file_names import check_writable, joined_names
+from mt.file_names import as_file_name, check_writable, joined_names
 
 PROG = "mt-compare"
 _EXAMPLES = """\
@@ -52,10 +52,9 @@ def _run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         data_root=arguments.data_root,
     )
-    report = write_report(comparison, folder)
     for split in comparison.splits:
-        print(plain_table(comparison, split), end="\n\n")
-    print(f"report and figures: {report}")
+        print(plain_table(comparison, split), end="\n\n", flush=True)
+    print(f"report and figures: {write_report(comparison, folder)}")
     return 0
 
 
@@ -63,7 +62,9 @@ def _report_name(names: Sequence[str], arguments: argparse.Namespace) -> str:
     """Name a comparison by its runs, its splits and what else is not usual."""
     parts = [joined_names([name.replace("/", "-") for name in names], "_")]
     if arguments.split:
-        parts.append(joined_names(list(dict.fromkeys(arguments.split)), "+"))
+        parts.append(
+            joined_names([as_file_name(name) for name in dict.fromkeys(arguments.split)], "+")
+        )
     if arguments.checkpoint != "best":
         parts.append(arguments.checkpoint)
     if arguments.beam_size is not None:

@@ -176,8 +176,10 @@ def run_prompt(prompt: Prompt) -> None:
     """Read lines from the terminal, with editing, completion and history, until the user leaves."""
     import readline  # changes how input() reads
 
-    # In most locales a byte that is not UTF-8 would end the session; now it is a lone surrogate.
+    # In most locales a byte that is not UTF-8 would end the session, read or written; now it is a
+    # lone surrogate, and is written as \\udc and two more digits.
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     history = _open_history()
     readline.set_completer_delims(" ")
     readline.set_completer(lambda text, state: _complete(prompt, text, state))

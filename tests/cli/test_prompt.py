@@ -217,9 +217,12 @@ def test_a_session_on_a_terminal(attention_run: Path, tmp_path: Path) -> None:
     terminal.expect(r"\(:quit or Ctrl-D leaves, :help lists the commands\)\r\n> $")
     terminal.write("bado \udcff fena\n")  # a byte that is no UTF-8
     assert "error" not in terminal.expect(r"\n> $")
+    terminal.write(":beam \udcff\n")
+    terminal.expect(r"error: .*\\udcff.*\n> $")
     terminal.write(":al\t on\n")
     terminal.expect(r"align on\r\n> $")
     terminal.write("\x04")
     assert terminal.exit_code() == 0
     history = (tmp_path / "mt" / "translate_history").read_bytes().split(b"\n")
-    assert history[:3] == [_SENTENCE.encode(), b"bado \xff fena", b":align on"]
+    written = [_SENTENCE.encode(), b"bado \xff fena", b":beam \xff", b":align on"]
+    assert history[:4] == written

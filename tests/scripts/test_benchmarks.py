@@ -65,7 +65,7 @@ def test_data(multi30k: Path, tmp_path: Path) -> None:
     written = json.loads(result.read_text(encoding="utf-8"))
     assert [row["kind"] for row in written["encoding"]] == ["unigram", "bpe"]
     assert [row["name"] for row in written["start"]] == ["first", "second"]
-    assert all(row["first_update_s"] > 0 < row["at_the_end"] for row in written["start"])
+    assert all(row["until_updates_s"] > 0 < row["at_the_end"] for row in written["start"])
     assert "7,000 pairs" in table
     assert list(tmp_path.iterdir()) == [result]
 
