@@ -1,13 +1,19 @@
-"""JoeyNMT on the reference task of the benchmarks: the same pieces, sizes and batches."""
+"""JoeyNMT on the reference task of the benchmarks: the same pieces and sizes.
+
+Of itself it draws its batches at random from all sentences, short and long together, so that half
+of what it computes is padding; `train_on` gives it the batches that ours are timed on.
+"""
 
 import os
 import re
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mt.data.batching import Pair
 from mt.data.tokenizer import Tokenizer, TokenizerPair
 
 _CONFIG = """\
@@ -18,7 +24,7 @@ use_cuda: False
 fp16: False
 random_seed: 1
 data:
-  train: "{folder}/train"
+  train: "{folder}/{corpus}"
   dev: "{folder}/valid"
   dataset_type: plain
   src: {{lang: src, max_length: 200, level: word, voc_file: "{folder}/vocabulary",
@@ -31,8 +37,9 @@ testing: {{n_best: 1, beam_size: {beam}, beam_alpha: {alpha}, batch_size: 64,
 training: {{optimizer: adam, normalization: tokens, learning_rate: 0.001, clip_grad_norm: 1.0,
            label_smoothing: 0.1, loss: crossentropy, batch_size: 64, batch_type: sentence,
            scheduling: exponential, decrease_factor: 0.99, early_stopping_metric: bleu, epochs: 1,
-           updates: {updates}, validation_freq: 100000, logging_freq: 10, overwrite: True,
-           shuffle: True, print_valid_sents: [0], keep_best_ckpts: 1, random_seed: 1}}
+           updates: {updates}, validation_freq: 100000, logging_freq: {log_every},
+           overwrite: True, shuffle: {shuffle}, print_valid_sents: [0], keep_best_ckpts: 1,
+           random_seed: 1}}
 model:
   initializer: xavier_uniform
   bias_initializer: zeros
@@ -46,6 +53,8 @@ model:
             num_layers: 1, input_feeding: True, init_hidden: bridge, attention: bahdanau,
             embeddings: {{embedding_dim: 256, scale: False, dropout: 0.2}}}}
 """
+
+_SIDES = ("src", "tgt")
 
 
 class Translated(NamedTuple):
@@ -76,8 +85,27 @@ class JoeyNMT:
         _write(folder, raw, tokenizers)
 
     def train(self, *, updates: int) -> list[float]:
-        """Train for a few updates; return the target tokens a second it reports, warm-up off."""
-        report = self._run("train", "--skip-test", beam_size=1, updates=updates).stderr
+        """Train on batches of its own; return the target tokens a second, warm-up off.
+
+        Returns:
+            The rates that it reports of every ten updates.
+        """
+        return self._train(corpus="train", updates=updates, log_every=10, shuffle=True)
+
+    def train_on(self, batches: Sequence[Sequence[Pair]], *, rounds: int) -> list[float]:
+        """Train on these batches, several times over, the first of which is the warm-up.
+
+        Returns:
+            The target tokens a second that it reports of each other round.
+        """
+        for side, tokenizer in enumerate(self._tokenizers):
+            lines = [" ".join(tokenizer.pieces(pair[side])) for batch in batches for pair in batch]
+            _write_lines(self._folder / f"batches.{_SIDES[side]}", lines * rounds)
+        count = len(batches)
+        return self._train(corpus="batches", updates=rounds * count, log_every=count, shuffle=False)
+
+    def _train(self, **options: Any) -> list[float]:
+        report = self._run("train", "--skip-test", beam_size=1, **options).stderr
         return [float(rate) for rate in re.findall(r"Tokens per Sec:\s+([\d.]+)", report)[1:]]
 
     def translate(self, sentences: list[str], *, beam_size: int) -> Translated:
@@ -91,11 +119,22 @@ class JoeyNMT:
         return Translated(float(search_s), command_s, n_tokens)
 
     def _run(
-        self, mode: str, *options: str, beam_size: int, updates: int = 1, stdin: str = ""
+        self,
+        mode: str,
+        *options: str,
+        beam_size: int,
+        corpus: str = "train",
+        updates: int = 1,
+        log_every: int = 1,
+        shuffle: bool = False,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
         config = self._folder / f"{mode}.yaml"
         alpha = 1.0 if beam_size > 1 else -1
-        text = _CONFIG.format(folder=self._folder, beam=beam_size, alpha=alpha, updates=updates)
+        text = _CONFIG.format(
+            folder=self._folder, beam=beam_size, alpha=alpha, corpus=corpus, updates=updates,
+            log_every=log_every, shuffle=shuffle,
+        )  # fmt: skip
         config.write_text(text, encoding="utf-8")
         command = [str(self._python), "-m", "joeynmt", mode, str(config), *options]
         done = subprocess.run(
@@ -109,14 +148,16 @@ class JoeyNMT:
 def _write(folder: Path, raw: Any, tokenizers: TokenizerPair) -> None:
     """Write the corpus as pieces, and the vocabulary of both sides."""
     counts: Counter[str] = Counter()
-    for side, tokenizer in zip(("src", "tgt"), tokenizers, strict=True):
+    for side, tokenizer in zip(_SIDES, tokenizers, strict=True):
         lines = _pieces(tokenizer, list(raw[side]))
         counts.update(piece for line in lines for piece in line.split())
         for split, part in (("train", lines), ("valid", lines[:64])):
-            path = folder / f"{split}.{side}"
-            path.write_text("".join(f"{line}\n" for line in part), encoding="utf-8")
-    words = "".join(f"{piece}\n" for piece, _ in counts.most_common())
-    (folder / "vocabulary").write_text(words, encoding="utf-8")
+            _write_lines(folder / f"{split}.{side}", part)
+    _write_lines(folder / "vocabulary", (piece for piece, _ in counts.most_common()))
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _pieces(tokenizer: Tokenizer, sentences: list[str]) -> list[str]:
