@@ -30,6 +30,9 @@ from mt.training.tracking import Tracker
 from mt.training.trainer import Trainer
 from mt.training.world import World
 
+# Other tests train with the checks of shapes, which take half the time.
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+
 
 def change(config: Config, run: Path | None = None, **trainer: Any) -> Config:
     """Return the configuration with other trainer options, and perhaps another run directory."""

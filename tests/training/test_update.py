@@ -15,6 +15,9 @@ from mt.training import trainer as trainer_module
 from mt.training.optim import Schedule, build_optimizer
 from mt.training.run import train
 
+# Other tests train with the checks of shapes, which take half the time.
+pytestmark = pytest.mark.usefixtures("unchecked_shapes")
+
 
 class Applied(NamedTuple):
     """The learning rate and the length of the gradient with which the optimizer took a step."""
