@@ -52,9 +52,12 @@ def _run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         data_root=arguments.data_root,
     )
-    for split in comparison.splits:
-        print(plain_table(comparison, split), end="\n\n", flush=True)
-    print(f"report and figures: {write_report(comparison, folder)}")
+    try:  # neither a reader who leaves nor a full disk takes the other result along
+        report = write_report(comparison, folder)
+    finally:
+        for split in comparison.splits:
+            print(plain_table(comparison, split), end="\n\n", flush=True)
+    print(f"report and figures: {report}")
     return 0
 
 

@@ -28,8 +28,9 @@ class Schedule:
     """The learning rate of every update: linear warm-up, then constant, falling or stepped.
 
     Cosine falls from `lr` to `min_lr` over all updates after warm-up (Loshchilov & Hutter 2017, eq.
-    5); inverse_sqrt falls with 1/√step (Vaswani et al. 2017, 5.3); plateau multiplies the rate by
-    `plateau_factor` after `plateau_patience` validations without progress.
+    5); inverse_sqrt falls with 1/√step (Vaswani et al. 2017, 5.3, there one update earlier);
+    plateau multiplies the rate by `plateau_factor` after `plateau_patience` validations without
+    progress.
     """
 
     def __init__(self, config: OptimConfig, *, total_steps: int) -> None:

@@ -25,6 +25,20 @@ def test_the_table_the_report_and_the_pictures(
     }
 
 
+def test_the_table_is_printed_though_the_report_cannot_be_written(
+    attention_run, baseline_run, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mt.comparison.compare", lambda *_, **__: unittest.mock.Mock(splits=[1]))
+    monkeypatch.setattr("mt.comparison_report.plain_table", lambda *_: "the table")
+    failure = unittest.mock.Mock(side_effect=OSError("the disk is full"))
+    monkeypatch.setattr("mt.comparison_report.write_report", failure)
+    assert main([str(attention_run), str(baseline_run)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "the table\n\n"
+    assert "the disk is full" in printed.err
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [
@@ -32,6 +46,7 @@ def test_the_table_the_report_and_the_pictures(
         ("--split test --split long --split test", "one_two-a.test+long"),
         ("--checkpoint last --length-penalty 0.60", "one_two-a.last.penalty-0.6"),
         ("--beam-size 1 --split test", "one_two-a.test.beam-1"),
+        ("--split news/one", "one_two-a.news-one"),
         ("--batch-size 3 --threads 1 --device cpu --data-root there", "one_two-a"),
     ],
 )
