@@ -99,6 +99,7 @@ def alone(model: Seq2Seq) -> Callable[[int], list[Hypothesis]]:
     return search
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 8), st.integers(1, 4), st.randoms(use_true_random=False))
 def test_neither_batches_nor_order_change_an_answer(
@@ -164,6 +165,7 @@ def test_very_long_pairs_are_not_padded_into_one_batch(
     assert sizes == [(1, 40), (1, 12), (1, 9), (3, 3)]
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_very_long_sources_are_not_padded_into_one_search(
     model: Seq2Seq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,7 +222,7 @@ def restored_threads() -> Iterator[None]:
     torch.set_num_threads(n_threads)
 
 
-@pytest.mark.usefixtures("restored_threads")
+@pytest.mark.usefixtures("restored_threads", "unchecked_shapes")
 def test_threads_search_batches_side_by_side_and_change_nothing(
     model: Seq2Seq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
