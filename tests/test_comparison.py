@@ -59,6 +59,16 @@ def test_the_width_gives_a_curve_of_some_points(lengths):
     assert 1 <= width <= (max(lengths) - min(lengths)) / BUCKETS + 1
 
 
+def test_six_buckets_hold_the_middle_nine_tenths():
+    assert bucket_width(range(61)) == 9  # of 3 to 57
+
+
+def test_length_is_in_the_unit_of_the_source():
+    data = EvaluationSet("x", ["我们去", "我"] * 20, [["a b c d"]] * 40)
+    buckets = bleu_by_length(data, [["a b c d"] * 40], src="zh", tgt="en")
+    assert [bucket.label for bucket in buckets] == ["1", "3"]
+
+
 def test_bleu_by_length_is_the_bleu_of_those_sentences():
     short, long = ["a b c d"] * 20, ["a b c d e f g"] * 20
     data = EvaluationSet("x", short + long, [[text] for text in short + long])

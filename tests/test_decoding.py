@@ -18,6 +18,7 @@ from mt.config import ModelConfig, SearchConfig
 from mt.data.batching import Batch, Pair, collate, collate_sources
 from mt.data.tokenizer import BOS_ID, EOS_ID
 from mt.decoding import score_ids, search_ids
+from mt.models.loss import sentence_nll
 from mt.models.seq2seq import SearchState, Seq2Seq, StepOutput, build_model
 from mt.search import Hypothesis
 
@@ -210,9 +211,25 @@ def test_nothing_gives_nothing(model: Seq2Seq) -> None:
     assert score_ids(model, []) == []
 
 
-def test_no_graph_is_kept(model: Seq2Seq) -> None:
-    [[best]] = search_ids([model], [[5, 6]], SearchConfig(beam_size=2))
-    assert best.alignment is None or not best.alignment.requires_grad
+def test_no_graph_is_kept(model: Seq2Seq, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def watch_step(tokens: Tensor, state: SearchState) -> StepOutput:
+        output = Seq2Seq.step(model, tokens, state)
+        seen.append(output.log_probs.requires_grad)
+        return output
+
+    def watch_nll(features: Tensor, *rest: Any) -> Tensor:
+        seen.append(features.requires_grad)
+        return sentence_nll(features, *rest)
+
+    monkeypatch.setattr(model, "step", watch_step)
+    monkeypatch.setattr("mt.decoding.sentence_nll", watch_nll)
+    search_ids([model], [[5, 6]], SearchConfig(beam_size=2))
+    searched = len(seen)
+    score_ids(model, [Pair([5], [6])])
+    assert len(seen) == searched + 1 > 1
+    assert not any(seen)
 
 
 @pytest.fixture

@@ -10,9 +10,12 @@ import torch
 from tiny_run import tiny_corpus
 
 from mt.checkpoint import RunDirectory
+from mt.choices import DecoderKind
 from mt.cli.evaluate import main as evaluate
+from mt.config import ModelConfig
 from mt.data.batching import collate_sources
 from mt.models.ensemble import Ensemble
+from mt.models.seq2seq import build_model
 from mt.translator import Translator
 
 _SENTENCES = [source for source, _ in tiny_corpus()["test"]]
@@ -31,6 +34,21 @@ def test_a_step_is_the_mean_of_the_models_steps(attention_run: Path, baseline_ru
         torch.testing.assert_close(log_probs, (steps[0].log_probs + steps[1].log_probs) / 2)
         assert steps[1].weights is None
         torch.testing.assert_close(weights, steps[0].weights)
+
+
+def test_weights_are_the_mean_over_the_models_that_have_them() -> None:
+    kinds = ({"input_feeding": True}, {"decoder": DecoderKind.conditional})
+    models = [
+        build_model(ModelConfig(**kind), src_vocab_size=15, tgt_vocab_size=15).eval()  # type: ignore[arg-type]
+        for kind in kinds
+    ]
+    src, lengths = collate_sources([[5, 6, 7], [8]])
+    tokens, ensemble = torch.tensor([4, 9]), Ensemble(models)
+    with torch.no_grad():
+        found = ensemble.step(tokens, ensemble.start(src, lengths)).weights
+        one, other = (m.step(tokens, m.start(src, lengths)).weights for m in models)
+    assert not torch.allclose(one, other, atol=1e-4)
+    torch.testing.assert_close(found, (one + other) / 2)
 
 
 def test_rows_can_be_selected(attention_run: Path, baseline_run: Path) -> None:

@@ -110,6 +110,8 @@ def test_the_results_are_written_as_json(evaluation, test_set, tmp_path):
     assert written.results == tmp_path / "test.7.json"
     plain = json.loads(written.results.read_text("utf-8"))
     assert plain["sentences"] == 20
+    assert plain["target_tokens"] == evaluation.teacher_forced.n_tokens > 20
+    assert (plain["beam_size"], plain["length_penalty"]) == (evaluation.beam_size, 1.0)
     assert plain["scores"][0] == {
         "name": "BLEU",
         "value": evaluation.bleu.value,

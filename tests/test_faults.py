@@ -74,6 +74,10 @@ def test_words_of_a_language_without_spaces_are_characters(text: str, repeated: 
     assert faults.repeated == repeated
 
 
+def test_length_ratio_is_to_the_first_reference() -> None:
+    assert count_faults(["one two three"], ["s"], [["one two", "one"]]).length_ratio == 1.5
+
+
 def test_length_ratio_without_spaces() -> None:
     assert count_faults(["一只狗在2000"], ["x"], [["一只"]], spaced=False).length_ratio == 2.5
     assert count_faults(["一只狗在2000"], ["x"], [["一只"]]).length_ratio == 1

@@ -140,6 +140,17 @@ def test_mistakes_are_named(hypotheses, references, message):
         metrics.paired_bootstrap([hypotheses], references)
 
 
+def test_paper_style_takes_every_reference_of_its_sentence():
+    references = [["x y z u v", "A b c d e"], ["F g h i j"]]
+    score = metrics.paper_bleu(["a b c d e", "f g h i j"], references, language="en")
+    assert score.value == pytest.approx(100)
+
+
+@pytest.mark.parametrize("language", ["zh", "ja", "jpn", "th", "lo", "km", "my"])
+def test_languages_without_spaces(language):
+    assert not metrics.sets_spaces(language)
+
+
 def test_the_language_of_paper_style_is_that_of_both_sides():
     with unittest.mock.patch("mt.metrics.paper_tokenize", wraps=metrics.paper_tokenize) as spy:
         metrics.paper_bleu(["a b c d"], [["a b c d"]], language="fr")

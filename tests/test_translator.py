@@ -55,6 +55,14 @@ def test_order_length_and_blanks_are_kept(translator: Translator) -> None:
     assert found[0] == Translation("", "", 0.0, 0.0, [], [], [])
 
 
+def test_what_is_not_given_is_the_runs_own(translator: Translator) -> None:
+    own = replace(translator.search, beam_size=2, length_penalty=0.3, batch_size=7)
+    other = Translator(translator.models, translator.tokenizers, search=own)
+    with unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as spy:
+        other.translate(["bado"])
+    assert spy.call_args.args[2] == own
+
+
 def test_nothing_gives_nothing(translator: Translator) -> None:
     assert translator.translate([]) == []
     assert translator.translate([" "])[0].words().links == []  # type: ignore[union-attr]

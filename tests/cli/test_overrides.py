@@ -10,7 +10,7 @@ from mt.cli.overrides import (
     keys_not_swept,
 )
 from mt.cli.train import CONFIGS, compose_config
-from mt.config import Config
+from mt.config import Config, ModelConfig, OptimConfig, SearchConfig
 
 FILES = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*/*.yaml"))
 LANGUAGES = ["data.src=en", "data.tgt=cs"]
@@ -26,6 +26,42 @@ def test_every_file_passes_the_checks(file: str) -> None:
     group, name = file.split("/", 1)
     config = _compose([f"{group}={name}", "run=x", *(LANGUAGES if group == "data" else [])])
     assert config.run == "x"
+
+
+@pytest.mark.parametrize(
+    ("name", "direction", "decoder", "lexical", "width", "epochs"),
+    [
+        ("multi30k_en_de", "en-de", "conditional", True, 384, 20),
+        ("multi30k_en_fr", "en-fr", "conditional", True, 384, 20),
+        ("multi30k_de_en", "de-en", "conditional", True, 256, 20),
+        ("multi30k_en_de_baseline", "en-de", "fixed_context", True, 256, 20),
+        ("multi30k_de_en_baseline", "de-en", "fixed_context", True, 256, 20),
+        ("tatoeba_en_de", "en-de", "conditional", True, 256, 6),
+        ("tatoeba_de_en", "de-en", "conditional", True, 256, 6),
+        ("tatoeba_en_de_baseline", "en-de", "fixed_context", True, 256, 6),
+        ("tatoeba_de_en_baseline", "de-en", "fixed_context", True, 256, 6),
+    ],
+)
+def test_an_experiment_is_what_its_name_says(
+    name: str, direction: str, decoder: str, lexical: bool, width: int, epochs: int
+) -> None:
+    config = _compose([f"experiment={name}", "run=x"])
+    model, trainer = config.model, config.trainer
+    found = (model.decoder.name, model.lexical, model.embedding_size, trainer.max_epochs)
+    assert found == (decoder, lexical, width, epochs)
+    assert (model.encoder_size, model.decoder_size) == (width, 2 * width)
+    assert config.data.direction == direction
+    assert config.data.name == name.split("_")[0]
+    assert (trainer.ema_decay, trainer.precision.name) == (0.999, "auto")
+    assert (config.tokenizer.kind.name, config.tokenizer.vocab_size) == ("bpe", 8000)
+
+
+def test_the_defaults_are_those_of_the_results() -> None:
+    search, optim, model = SearchConfig(), OptimConfig(), ModelConfig()
+    assert (search.beam_size, search.length_penalty) == (5, 1.0)
+    assert (search.max_length_ratio, search.max_length_offset) == (2.0, 10)
+    assert (optim.warmup_steps, optim.schedule.name, optim.lr) == (200, "cosine", 1e-3)
+    assert (model.embedding_dropout, model.state_dropout, model.output_dropout) == (0.2,) * 3
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,17 @@ def test_multi30k_says_which_languages_it_has() -> None:
         load_split(load("multi30k", tgt="cs"), "test_2017_flickr")
 
 
+def test_which_file_and_column_is_which() -> None:
+    tatoeba, multi30k = load("tatoeba"), load("multi30k")
+    assert tatoeba.columns == {"en": "0", "de": "1"}
+    assert (tatoeba.holdout.by, tatoeba.multi_reference) == ("both", True)
+    stored = {"train": "train", "valid": "val", "test": "test_2016_flickr"}
+    stored |= {name: name for name in multi30k.splits if name.startswith("test_")}
+    assert multi30k.splits == stored
+    phrasebook = load("phrasebook").splits
+    assert phrasebook == {name: name for name in ("train", "valid", "test", "test_long")}
+
+
 @pytest.mark.parametrize(
     ("name", "url", "file"),
     [

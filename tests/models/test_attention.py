@@ -23,6 +23,18 @@ from mt.models.attention import (
 BATCH, QUERIES, POSITIONS, WIDTH = 3, 4, 5, 6
 
 
+@torch.no_grad()
+def test_under_autocast_tanh_and_sums_are_in_fp32() -> None:
+    score = AdditiveScore(query_size=WIDTH, memory_size=WIDTH, attention_size=7)
+    states, query = torch.randn(BATCH, POSITIONS, WIDTH), torch.randn(BATCH, QUERIES, WIDTH)
+    with torch.autocast("cpu", torch.bfloat16):
+        keys = score.project(states)
+        mask = torch.ones(BATCH, POSITIONS, dtype=torch.bool)
+        attended = Attention(score)(query, Memory(states, keys, mask))
+        energies = score(query, keys)
+    assert {keys.dtype, energies.dtype, *(each.dtype for each in attended)} == {torch.float32}
+
+
 def _additive(score: AdditiveScore, query: Tensor, state: Tensor) -> float:
     total = 0.0
     for row in range(score.query.weight.shape[0]):

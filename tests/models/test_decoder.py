@@ -170,6 +170,20 @@ def test_unrolled_recurrences_equal_cells_of_the_library(kind: str, layers: int)
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_baseline_equals_the_recurrence_of_the_library(layers: int) -> None:
+    decoder, tokens, summary = _decoder("baseline", layers=layers), _tokens(), _summary()
+    ours = decoder.forward(tokens, decoder.initial_state(summary), _memory(decoder)).features
+    embedded = decoder.embedding(tokens)
+    context = summary.unsqueeze(1).expand(-1, STEPS, -1)
+    gru = nn.GRU(EMBEDDING + 2 * ENCODER, WIDTH, layers, batch_first=True).double()
+    gru.load_state_dict(decoder.recurrence.state_dict())
+    states, _ = gru(torch.cat([embedded, context], dim=-1), decoder.bridge(summary))
+    joined = torch.cat([states, context, embedded], dim=-1)
+    torch.testing.assert_close(ours, torch.tanh(decoder.readout.linear(joined)))
+
+
+@torch.no_grad()
 @pytest.mark.parametrize(("kind", "layers"), DEPTHS)
 def test_a_step_sees_no_later_token(kind: str, layers: int) -> None:
     decoder = _decoder(kind, layers=layers)
@@ -226,10 +240,11 @@ def test_the_bridge_gives_every_layer_its_own_start() -> None:
     torch.testing.assert_close(torch.cat([hidden[0], hidden[1]], dim=-1), by_hand)
 
 
-def test_dropout_acts_between_the_layers_of_an_unrolled_recurrence() -> None:
+@pytest.mark.parametrize("kind", ["general-feeding", "general-parallel", "baseline"])
+def test_dropout_acts_between_the_layers(kind: str) -> None:
     """As `nn.GRU` does it: on what an upper layer reads, while training, and nowhere else."""
     for layers, acts in ((1, False), (2, True)):
-        decoder = _decoder("general-feeding", layers=layers).train()
+        decoder = _decoder(kind, layers=layers).train()
         decoder.embedding.eval()
         decoder.readout.eval()
         memory, state, tokens = _memory(decoder), decoder.initial_state(_summary()), _tokens()

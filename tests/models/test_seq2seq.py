@@ -83,6 +83,17 @@ def test_the_gradient_of_a_batch_is_the_mean_over_tokens_of_its_sentences(
         torch.testing.assert_close(found, mean, rtol=1e-3, atol=1e-5)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("options", KINDS)
+def test_under_autocast_what_is_handed_on_stays_in_fp32(options: dict[str, object]) -> None:
+    model, batch = _model(**options), collate(_pairs(3))
+    with torch.autocast("cpu", torch.bfloat16):
+        state = model.start(batch.src, batch.src_lengths)
+        step = model.step(batch.tgt_in[:, 0], state)
+    kept = [*state.decoder, state.memory.states, *step.state.decoder]
+    assert {tensor.dtype for tensor in kept} == {torch.float32}
+
+
 DROPOUTS = ("embedding_dropout", "state_dropout", "output_dropout", "word_dropout")
 
 

@@ -285,8 +285,11 @@ def test_the_last_checkpoint_is_the_model_that_was_judged(config: Config) -> Non
         assert not torch.equal(parameter, trained[name])
 
 
-def test_an_epoch_ends_with_its_last_update(config: Config) -> None:
-    config = change(config, accumulate=7, max_epochs=2, max_steps=None, validate_every=None)
+@pytest.mark.parametrize("accumulate", [1, 7])  # 22 batches
+def test_an_epoch_ends_with_its_last_update(config: Config, accumulate: int) -> None:
+    config = change(
+        config, accumulate=accumulate, max_epochs=2, max_steps=None, validate_every=None
+    )
     outcome = train(config)
     events = RunDirectory(config.run).read_metrics()
     epochs = [event["epoch"] for event in events if event["event"] == "train"]
