@@ -177,7 +177,7 @@ def run_prompt(prompt: Prompt) -> None:
     import readline  # changes how input() reads
 
     # In most locales a byte that is not UTF-8 would end the session, read or written; now it is a
-    # lone surrogate, and is written as \\udc and two more digits.
+    # lone surrogate, and is written as \udc and two digits.
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     history = _open_history()
