@@ -43,7 +43,12 @@ def parameters(run: Path) -> dict[str, torch.Tensor]:
     return load_checkpoint(run / "checkpoints" / "last.pt")["model"]
 
 
-def test_training_ends_with_the_score_and_the_next_commands(corpus: Path, tmp_path: Path) -> None:
+def test_training_ends_with_the_score_and_the_next_commands(
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     done = mt_train(tmp_path, *tiny(corpus, "a run"))
     assert done.returncode == 0, done.stderr
     for word in ("device", "threads", "600 training pairs", "parameters", "run         a run"):
@@ -55,17 +60,23 @@ def test_training_ends_with_the_score_and_the_next_commands(corpus: Path, tmp_pa
     assert best["signature"] in done.stdout
     assert "mt-evaluate 'a run'" in done.stdout and "mt-translate 'a run'" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a run"]  # Hydra leaves nothing
-    again = mt_train(tmp_path, *tiny(corpus, "a run"))
-    assert again.returncode == 1
-    assert "not overwritten" in again.stderr and "Traceback" not in again.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mt-train", *tiny(corpus, "a run")])
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main()
+    again = capsys.readouterr().err
+    assert "not overwritten" in again and "Traceback" not in again
 
 
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_killed_at_any_moment_and_resumed_equals_uninterrupted(
-    corpus: Path, tmp_path: Path
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = [*tiny(corpus, "whole"), "trainer.max_steps=80"]
-    broken = [*tiny(corpus, "broken"), "trainer.max_steps=80"]
-    assert mt_train(tmp_path, *whole).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    longer = ["trainer.max_steps=80", "trainer.validate_every=20"]
+    whole, broken = ([*tiny(corpus, run), *longer] for run in ("whole", "broken"))
+    monkeypatch.setattr(sys, "argv", ["mt-train", *whole])
+    main()
     process = subprocess.Popen(
         command(*broken), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -77,8 +88,8 @@ def test_killed_at_any_moment_and_resumed_equals_uninterrupted(
     newest = next(path for path in (saved / "last.pt", saved / "previous.pt") if path.exists())
     assert load_checkpoint(newest)["step"] < 80
 
-    resumed = mt_train(tmp_path, "run=broken", "resume=true")
-    assert resumed.returncode == 0, resumed.stderr
+    monkeypatch.setattr(sys, "argv", ["mt-train", "run=broken", "resume=true"])
+    main()
     first, second = parameters(tmp_path / "whole"), parameters(tmp_path / "broken")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -206,16 +217,17 @@ def test_a_resumed_run_takes_values_as_they_were_written(
         assert config.trainer.max_epochs == saved.trainer.max_epochs
 
 
-def test_a_configuration_of_somebody_else_is_no_traceback(tmp_path: Path) -> None:
-    program = (
-        "from mt import checkpoint\nfrom mt.cli.train import main\n"
-        "def refuse(path): raise PermissionError(13, 'Permission denied', path)\n"
-        "checkpoint.RunDirectory.open = refuse\n"
-        "main()"
-    )
-    arguments = [sys.executable, "-c", program, "run=run", "resume=true"]
-    done = subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (2, "mt-train: [Errno 13] Permission denied: 'run'\n")
+def test_a_configuration_of_somebody_else_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(RunDirectory, "open", refuse)
+    monkeypatch.setattr(sys, "argv", ["mt-train", "run=run", "resume=true"])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main()
+    assert capsys.readouterr().err == "mt-train: [Errno 13] Permission denied: 'run'\n"
 
 
 def test_other_errors_of_torch_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,12 +287,17 @@ def test_help_needs_no_torch() -> None:
 
 
 @pytest.mark.skipif("MT_CORPORA" not in os.environ, reason="MT_CORPORA names no corpora folder")
-def test_multi30k_with_a_local_root(tmp_path: Path) -> None:
+def test_multi30k_with_a_local_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     root = Path(os.environ["MT_CORPORA"]) / "multi30k"
-    done = mt_train(
-        tmp_path, "data=multi30k", "data.src=fr", "data.tgt=de", f"data.root={root}", "run=run",
+    overrides = [
+        "data=multi30k", "data.src=fr", "data.tgt=de", f"data.root={root}", "run=run",
         "debug=smoke", "trainer.max_steps=3", "trainer.batch_tokens=300", "tokenizer.kind=bpe",
         "trainer.samples=0",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "29,000 training pairs" in done.stderr
+    ]  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mt-train", *overrides])
+    main()
+    assert "29,000 training pairs" in caplog.text
+    assert RunDirectory.open("run").load_model("last").step == 3
