@@ -172,7 +172,8 @@ class RunDirectory:
         path = self.checkpoint_path(which)
         saved = load_checkpoint(path)
         tokenizers = self.load_tokenizers()
-        if saved.get("vocabulary", tokenizers.fingerprint) != tokenizers.fingerprint:
+        vocabulary = tokenizers.fingerprint
+        if saved.get("vocabulary", vocabulary) != vocabulary:
             raise ValueError(
                 f"{path} was trained with another vocabulary than that of {self.path}: take a "
                 "checkpoint of this run"
@@ -256,8 +257,7 @@ def load_ensemble(
                 f"{run.path} translates {own} and {runs[0].path} {direction}: models "
                 "that translate together need one direction"
             )
-        other = run.load_tokenizers()
-        if (other.src.model, other.tgt.model) != (tokenizers.src.model, tokenizers.tgt.model):
+        if run.load_tokenizers().fingerprint != tokenizers.fingerprint:
             raise ValueError(
                 f"{run.path} has another vocabulary than {runs[0].path}, and models that translate "
                 "together need one: train them on the same data with the same tokenizer options, "

@@ -78,7 +78,7 @@ class Comparison:
 
 class _Measured(NamedTuple):
     training: Training
-    vocabulary: tuple[bytes, bytes]
+    vocabulary: str
     evaluations: list[Evaluation]
     reach: list[GradientReach]
 
@@ -233,7 +233,7 @@ def _measure(
         seconds=_number(end.get("seconds")),
         tokens_per_second=_number(end.get("tokens_per_s")),
     )
-    return _Measured(training, (tokenizers.src.model, tokenizers.tgt.model), evaluations, reach)
+    return _Measured(training, tokenizers.fingerprint, evaluations, reach)
 
 
 def _number(value: Any) -> float | None:

@@ -53,8 +53,8 @@ def encode_split(
     """
     datasets.disable_progress_bars()
     key = hashlib.blake2b(digest_size=16)
-    for part in (b"1", dataset._fingerprint.encode(), tokenizers.src.model, tokenizers.tgt.model):
-        key.update(len(part).to_bytes(8, "little") + part)
+    for part in ("1", dataset._fingerprint, tokenizers.fingerprint):
+        key.update(f"{part}\n".encode())
     with tell_of_faults():
         encoded = dataset.with_format("arrow").map(
             partial(_encode_table, tokenizers=tokenizers),

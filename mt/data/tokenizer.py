@@ -126,7 +126,7 @@ class TokenizerPair(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of both vocabularies, by which a checkpoint knows its own."""
+        """A hash of both vocabularies: what was made with one knows it again."""
         digest = hashlib.blake2b(digest_size=16)
         for tokenizer in self:
             digest.update(len(tokenizer.model).to_bytes(8, "little") + tokenizer.model)
