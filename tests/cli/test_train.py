@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ def mt_train(directory: Path, *overrides: str) -> subprocess.CompletedProcess[st
     )
 
 
+@pytest.fixture
+def mt_train_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what runs mt-train in the process of the tests: a new one takes seconds to start."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*overrides: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["mt-train", *overrides])
+        main()
+
+    return run
+
+
 def tiny(corpus: Path, run: str) -> list[str]:
     return [*TINY, f"data.root={corpus}", f"run={run}"]
 
@@ -46,7 +59,7 @@ def parameters(run: Path) -> dict[str, torch.Tensor]:
 def test_training_ends_with_the_score_and_the_next_commands(
     corpus: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    mt_train_here: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     done = mt_train(tmp_path, *tiny(corpus, "a run"))
@@ -60,23 +73,19 @@ def test_training_ends_with_the_score_and_the_next_commands(
     assert best["signature"] in done.stdout
     assert "mt-evaluate 'a run'" in done.stdout and "mt-translate 'a run'" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a run"]  # Hydra leaves nothing
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["mt-train", *tiny(corpus, "a run")])
     with pytest.raises(SystemExit, match=r"^1$"):
-        main()
+        mt_train_here(*tiny(corpus, "a run"))
     again = capsys.readouterr().err
     assert "not overwritten" in again and "Traceback" not in again
 
 
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_killed_at_any_moment_and_resumed_equals_uninterrupted(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Path, tmp_path: Path, mt_train_here: Callable[..., None]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     longer = ["trainer.max_steps=80", "trainer.validate_every=20"]
     whole, broken = ([*tiny(corpus, run), *longer] for run in ("whole", "broken"))
-    monkeypatch.setattr(sys, "argv", ["mt-train", *whole])
-    main()
+    mt_train_here(*whole)
     process = subprocess.Popen(
         command(*broken), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -88,8 +97,7 @@ def test_killed_at_any_moment_and_resumed_equals_uninterrupted(
     newest = next(path for path in (saved / "last.pt", saved / "previous.pt") if path.exists())
     assert load_checkpoint(newest)["step"] < 80
 
-    monkeypatch.setattr(sys, "argv", ["mt-train", "run=broken", "resume=true"])
-    main()
+    mt_train_here("run=broken", "resume=true")
     first, second = parameters(tmp_path / "whole"), parameters(tmp_path / "broken")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -151,17 +159,15 @@ def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> 
 )
 def test_mistakes_get_one_clear_message(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    mt_train_here: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
     overrides: list[str],
     message: str,
 ) -> None:
     if overrides == ["trainer.device=cuda"] and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["mt-train", *overrides])
     with pytest.raises(SystemExit) as stopped:
-        main()
+        mt_train_here(*overrides)
     assert stopped.value.code in (1, 2)
     said = capsys.readouterr().err
     assert message in said
@@ -204,29 +210,29 @@ def test_what_is_no_fault_of_ours_is_no_traceback(
 
 
 def test_a_resumed_run_takes_values_as_they_were_written(
-    attention_run: Path, monkeypatch: pytest.MonkeyPatch
+    attention_run: Path, mt_train_here: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved, taken = RunDirectory(attention_run).load_config(), list[Config]()
     monkeypatch.setattr("mt.cli.train.train_and_report", taken.append)
     for root in ("it's", "a: b", "5"):
-        overrides = [f"run={attention_run}", "resume=true", f"data.root={root}"]
-        monkeypatch.setattr(sys, "argv", ["mt-train", *overrides, "++trainer.max_steps=99"])
-        main()
+        overrides = ["resume=true", f"data.root={root}", "++trainer.max_steps=99"]
+        mt_train_here(f"run={attention_run}", *overrides)
         config = taken.pop()
         assert (config.data.root, config.trainer.max_steps) == (root, 99)
         assert config.trainer.max_epochs == saved.trainer.max_epochs
 
 
 def test_a_configuration_of_somebody_else_is_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    mt_train_here: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(RunDirectory, "open", refuse)
-    monkeypatch.setattr(sys, "argv", ["mt-train", "run=run", "resume=true"])
     with pytest.raises(SystemExit, match=r"^2$"):
-        main()
+        mt_train_here("run=run", "resume=true")
     assert capsys.readouterr().err == "mt-train: [Errno 13] Permission denied: 'run'\n"
 
 
@@ -288,7 +294,7 @@ def test_help_needs_no_torch() -> None:
 
 @pytest.mark.skipif("MT_CORPORA" not in os.environ, reason="MT_CORPORA names no corpora folder")
 def test_multi30k_with_a_local_root(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    mt_train_here: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     root = Path(os.environ["MT_CORPORA"]) / "multi30k"
     overrides = [
@@ -296,8 +302,6 @@ def test_multi30k_with_a_local_root(
         "debug=smoke", "trainer.max_steps=3", "trainer.batch_tokens=300", "tokenizer.kind=bpe",
         "trainer.samples=0",
     ]  # fmt: skip
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["mt-train", *overrides])
-    main()
+    mt_train_here(*overrides)
     assert "29,000 training pairs" in caplog.text
     assert RunDirectory.open("run").load_model("last").step == 3
