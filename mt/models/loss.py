@@ -39,11 +39,21 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        smoothing: float,
+        records: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Return the smoothed sum, and the plain cross-entropy of every token."""
+        """Return the smoothed sum, and the plain cross-entropy of every token.
+
+        `records` is `torch.is_grad_enabled()` of the caller, which cannot be asked for here, and
+        which `needs_input_grad` does not know.
+        """
         w, b = weight.to(x.dtype), bias.to(x.dtype)
-        wants_gradient = any(ctx.needs_input_grad[:3])
+        wants_gradient = records and any(ctx.needs_input_grad[:3])
         d_x, d_weight, d_bias = torch.empty_like(x), weight.new_zeros(()), bias.new_zeros(())
         buffer = x.new_empty(min(CHUNK, len(x)), len(w))
         gold, gold_probs = x.new_empty(2, len(x))
@@ -67,9 +77,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         if smoothing > 0:
             total, mean = x.sum(dim=0, dtype=weight.dtype), weight.mean(dim=0)
             loss += smoothing * (gold.sum(dtype=loss.dtype) - total @ mean - len(x) * bias.mean())
-            d_x -= smoothing * mean
-            d_weight = d_weight - smoothing / len(w) * total
-            d_bias = d_bias - smoothing / len(w) * len(x)
+            if wants_gradient:
+                d_x -= smoothing * mean
+                d_weight = d_weight - smoothing / len(w) * total
+                d_bias = d_bias - smoothing / len(w) * len(x)
         if wants_gradient:
             # Without any token there was no chunk to give them their shape.
             ctx.save_for_backward(d_x, d_weight.expand_as(weight), d_bias.expand_as(bias))
@@ -79,7 +90,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """Scale the gradients that `forward` left."""
-        return *(d_loss.to(saved.dtype) * saved for saved in ctx.saved_tensors), None, None
+        return *(d_loss.to(saved.dtype) * saved for saved in ctx.saved_tensors), None, None, None
 
 
 def sequence_loss(
@@ -121,6 +132,11 @@ def _cross_entropy(
     x = x.to(product_dtype(x))
     with torch.autocast(x.device.type, enabled=False):
         loss, nll = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            x, output_layer.weight, output_layer.bias, tgt_out[real], label_smoothing
+            x,
+            output_layer.weight,
+            output_layer.bias,
+            tgt_out[real],
+            label_smoothing,
+            torch.is_grad_enabled(),
         )
     return loss, nll

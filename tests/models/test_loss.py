@@ -1,5 +1,8 @@
 """The chunked loss against `cross_entropy` of PyTorch, in values and gradients."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import pytest
 import torch
 from hypothesis import given
@@ -141,14 +144,19 @@ def test_a_token_of_no_probability_has_a_finite_nll() -> None:
     assert float(found.loss.detach()) == pytest.approx(float(found.nll) / 2)
 
 
-def test_without_gradients_the_value_is_the_same() -> None:
+@pytest.mark.parametrize("silence", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_the_value_is_the_same_and_none_is_computed(
+    silence: Callable[[], AbstractContextManager[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     layer = nn.Linear(WIDTH, VOCAB)
     targets, features = _targets([4, 3]), torch.randn(2, 4, WIDTH)
-    with torch.no_grad():
+    loud = sequence_loss(features, layer, targets, label_smoothing=0.1)
+    products, mm = [], torch.mm
+    monkeypatch.setattr(torch, "mm", lambda *a, **k: products.append(a) or mm(*a, **k))
+    with silence():
         silent = sequence_loss(features, layer, targets, label_smoothing=0.1)
-    assert torch.equal(
-        silent.loss, sequence_loss(features, layer, targets, label_smoothing=0.1).loss
-    )
+    assert torch.equal(silent.loss, loud.loss)
+    assert len(products) == 1  # the logits
 
 
 def test_bf16_gradients_stay_close_to_fp32() -> None:
