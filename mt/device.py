@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import os
 import sys
 
 import torch
@@ -59,13 +58,6 @@ def select_device(name: str) -> torch.device:
     if name == "cuda" and not available:
         raise ValueError("device=cuda: there is no usable CUDA device here; take auto or cpu")
     return torch.device("cuda" if available and name != "cpu" else "cpu")
-
-
-def available_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not everywhere
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:

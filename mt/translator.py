@@ -19,7 +19,7 @@ from mt.alignment import WordAlignment, align_words
 from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import SearchConfig
 from mt.data.batching import MAX_PIECES
-from mt.data.tokenizer import TokenizerPair
+from mt.data.tokenizer import TokenizerPair, without_surrogates
 from mt.decoding import length_limit, search_ids
 from mt.device import DTYPES, select_device, select_precision
 from mt.models.seq2seq import Seq2Seq
@@ -226,8 +226,8 @@ class Translator:
 
     def _read(self, sentences: Sequence[str]) -> list[_Source]:
         """Encode the sentences, cut where they are too long."""
-        # Lone surrogates, as of a terminal's bytes that are no UTF-8, are nothing to print.
-        texts = [sentence.encode("utf-8", "replace").decode("utf-8") for sentence in sentences]
+        # Those of a terminal's bytes that are no UTF-8 are nothing to print.
+        texts = [without_surrogates(sentence) for sentence in sentences]
         sources = []
         for text, ids in zip(texts, self.tokenizers.src.encode(texts), strict=True):
             if len(ids) > MAX_PIECES:

@@ -15,7 +15,7 @@ ROOT = Path(mt.__file__).parent
 
 # From the ground up. A module stands on the floor of the longest name here that it begins with.
 FLOORS: list[set[str]] = [
-    {"mt.choices", "mt.config"},
+    {"mt.choices", "mt.config", "mt.cores"},
     {
         "mt.alignment",
         "mt.data.cache",

@@ -10,7 +10,6 @@ import hashlib
 import io
 import logging
 import math
-import os
 import re
 from collections.abc import Sequence
 from itertools import chain
@@ -21,6 +20,7 @@ import numpy as np
 import sentencepiece
 
 from mt.config import SMALLEST_VOCABULARY, TokenizerConfig, to_plain
+from mt.cores import available_cores
 from mt.data.cache import cache_dir as default_cache_dir
 from mt.data.cache import whole_file
 
@@ -80,8 +80,8 @@ class Tokenizer:
         """
         if isinstance(texts, str):
             raise ValueError("encode takes a list of sentences, not one str: write [sentence]")
-        valid = [_valid(text) for text in texts]
-        threads = min(os.cpu_count() or 1, len(valid) // _SENTENCES_PER_THREAD)
+        valid = [without_surrogates(text) for text in texts]
+        threads = min(available_cores(), len(valid) // _SENTENCES_PER_THREAD)
         if threads <= 1:
             return [self._processor.encode(text) for text in valid]
         encoded: list[list[int]] = self._processor.encode(valid, num_threads=threads)
@@ -103,7 +103,7 @@ class Tokenizer:
         seed it is given, it draws otherwise in every process.
         """
         generator = np.random.default_rng(seed)
-        return [self._sample_one(_valid(text), alpha, generator) for text in texts]
+        return [self._sample_one(without_surrogates(text), alpha, generator) for text in texts]
 
     def _sample_one(self, text: str, alpha: float, generator: np.random.Generator) -> list[int]:
         best: list[list[int]] = self._processor.nbest_encode(text, nbest_size=SAMPLED_SEGMENTATIONS)
@@ -277,7 +277,7 @@ def _sample_lines(sentences: Sequence[str]) -> list[str]:
     The time of sentencepiece grows with the square of what is repeated in a line.
     """
     step = math.ceil(len(sentences) / MAX_TRAINING_SENTENCES)
-    return [_valid(text[:_LONGEST_LINE]) for text in sentences[:: max(1, step)]]
+    return [without_surrogates(text[:_LONGEST_LINE]) for text in sentences[:: max(1, step)]]
 
 
 def _key(sentences: list[str], config: TokenizerConfig) -> str:
@@ -303,6 +303,6 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _valid(text: str) -> str:
+def without_surrogates(text: str) -> str:
     """Replace lone surrogates, which no UTF-8 can spell."""
     return _SURROGATES.sub("\ufffd", text)

@@ -15,7 +15,8 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from mt.config import Config, TrainerConfig
-from mt.device import available_cores, select_device
+from mt.cores import available_cores
+from mt.device import select_device
 from mt.garbage import spare_garbage_collector
 from mt.training.world import ConnectionLostError, ends_process, launched_size
 

@@ -11,12 +11,13 @@ import torch
 
 from mt.checkpoint import RunDirectory
 from mt.config import Config
+from mt.cores import available_cores
 from mt.data.batching import BatchLoader, Pair, cut_pairs
 from mt.data.corpus import load_split
 from mt.data.encoding import EncodedSplit, content_check, encode_split
 from mt.data.sampling import BatchSampler
 from mt.data.tokenizer import TokenizerPair, train_tokenizers
-from mt.device import available_cores, keep_freed_memory, select_device
+from mt.device import keep_freed_memory, select_device
 from mt.models.seq2seq import build_model
 from mt.training.progress import Outcome
 from mt.training.trainer import Trainer
