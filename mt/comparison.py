@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mt import metrics
 from mt.checkpoint import RunDirectory
-from mt.config import Config, DataConfig
+from mt.config import Config, DataConfig, to_plain
 from mt.data.locating import real_root
 from mt.evaluation import Evaluation, System, evaluate, load_system
 from mt.evaluation_set import (
@@ -29,9 +29,11 @@ from mt.sentence_views import (
     length_unit,
 )
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-_WHICH_SENTENCES = ("name", "home", "root", "path", "member", "subset", "splits", "holdout")
+_WHICH_SENTENCES = (
+    "name", "home", "root", "path", "member", "format", "columns", "subset", "splits", "holdout",
+)  # fmt: skip
 REACH_PAIRS = 1000  # the gradient is measured on this many pairs at most
 
 
@@ -124,7 +126,7 @@ def compare(
     )
     measured = []
     for name, path in zip(names, paths, strict=True):
-        logger.info("%s: loading %s", name, path)
+        _log.info("%s: loading %s", name, path)
         system = load_system(path, checkpoint=checkpoint, device=device)
         evaluations = [translate(system, data) for data in sets]
         measured.append(_measure(name, system, sets, evaluations))
@@ -172,7 +174,7 @@ def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfi
     corpus = configs[0].data
     for name, config in zip(names, configs, strict=True):
         if others := _differences(config.data, corpus):
-            logger.warning(
+            _log.warning(
                 "%s was trained with %s; it is compared on the splits of %s, parts of which it may "
                 "have seen",
                 name,
@@ -205,7 +207,7 @@ def _has_text(source: str, references: Sequence[str]) -> bool:
 def _differences(data: DataConfig, other: DataConfig) -> list[str]:
     """Return the options of a corpus that say which sentences are in it, where they differ."""
     own, others = (
-        {option: getattr(each, option) for option in _WHICH_SENTENCES}
+        {option: to_plain(each)[option] for option in _WHICH_SENTENCES}
         | {"root": real_root(each.root)}
         for each in (data, other)
     )
@@ -218,7 +220,7 @@ def _measure(
     model, tokenizers = system.translator.models[0], system.translator.tokenizers
     reach = []
     for data in sets:
-        logger.info("%s: measuring the gradient at the source of %s", name, data.name)
+        _log.info("%s: measuring the gradient at the source of %s", name, data.name)
         pairs = encode_pairs(tokenizers, data)[:REACH_PAIRS]
         reach.append(measure_reach(model, pairs, device=system.translator.device))
     events = RunDirectory.open(system.path).read_metrics()
@@ -248,7 +250,7 @@ def _compare_split(
     corpus: DataConfig,
 ) -> SplitComparison:
     outputs = [evaluation.hypotheses for evaluation in evaluations]
-    logger.info("%s: resampling for the confidence intervals", data.name)
+    _log.info("%s: resampling for the confidence intervals", data.name)
     return SplitComparison(
         data=data,
         evaluations=evaluations,

@@ -102,8 +102,8 @@ class TeacherForced(NamedTuple):
 
     @property
     def perplexity(self) -> float:
-        """Exponential of the loss; infinite where that is beyond a float."""
-        return math.exp(self.loss) if self.loss < 700 else math.inf
+        """Exponential of the loss."""
+        return math.exp(self.loss)
 
 
 def score_ids(
@@ -184,4 +184,4 @@ def _trim(hypothesis: Hypothesis, source_length: int) -> Hypothesis:
     """Cut the columns of the alignment that belong to the batch's padding."""
     if hypothesis.alignment is None:
         return hypothesis
-    return hypothesis._replace(alignment=hypothesis.alignment[:, :source_length].cpu())
+    return hypothesis._replace(alignment=hypothesis.alignment[:, :source_length])

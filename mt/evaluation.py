@@ -25,7 +25,7 @@ from mt.file_names import joined_names, numbered
 from mt.metrics import Score
 from mt.translator import Translator
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def evaluate(
     translator, search = system.translator, system.config.search
     language = system.config.data.tgt
     spaced = metrics.sets_spaces(language)
-    logger.info("translating %s: %d sentences", data.name, len(data.sources))
+    _log.info("translating %s: %d sentences", data.name, len(data.sources))
     start = time.perf_counter()
     translations = translator.translate(
         data.sources, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size

@@ -40,10 +40,6 @@ class Score:
     value: float
     signature: str
 
-    def __str__(self) -> str:
-        """Return the score as sacreBLEU prints it: name, signature, value."""
-        return f"{self.name}|{self.signature} = {self.value:.2f}"
-
 
 class SystemScore(NamedTuple):
     """One system in a paired test.

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager, get_font
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
@@ -218,7 +218,7 @@ def covering_fonts(text: str) -> list[str]:
         found = missing & _coverage(best)
         if not found:
             shown = "".join(chr(code) for code in sorted(missing)[:20])
-            logger.warning(
+            _log.warning(
                 "no installed font shows these characters: %s; install one that does", shown
             )
             break

@@ -270,6 +270,15 @@ def edited_run(run: Path, folder: Path, **data: str) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(("option", "value"), [("format", "tsv"), ("columns", {"xx": "1"})])
+def test_what_was_read_in_another_way_is_warned_about(
+    attention_run, tmp_path, caplog, option, value
+):
+    other = edited_run(attention_run, tmp_path / "other", **{option: value})
+    compare([attention_run, other], device="cpu", beam_size=1)
+    assert f"other was trained with data.{option}={value}; it is compared" in caplog.text
+
+
 def test_other_language_pairs_are_refused(attention_run, tmp_path):
     other = edited_run(attention_run, tmp_path / "reverse", src="yy", tgt="xx")
     with pytest.raises(ValueError, match=r"different language pairs \(attention: xx-yy, reverse"):

@@ -65,7 +65,8 @@ def _in_grammar(name: str, value: str, *, is_text: bool) -> str:
     parsed = None if pattern else _parse([f"{name}={value}"])
     if parsed is not None and not (is_text and isinstance(parsed[0].value(), bool | int | float)):
         return f"{name}={value}"
-    escaped = value.replace("'", r"\'")
+    # Before a quote, and there only, a backslash has to be doubled.
+    escaped = re.sub(r"(\\+)(?='|\Z)", r"\1\1", value).replace("'", r"\'")
     return f"{name}='{escaped}'"
 
 

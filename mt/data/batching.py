@@ -195,10 +195,9 @@ class BatchLoader:
 
 
 def _batch(src: _Ragged, tgt: _Ragged) -> Batch:
-    n_rows, width = len(tgt.lengths), int(tgt.lengths.max(initial=0)) + 1
     sources = _sources(src)
     tgt_out = _padded(tgt)
-    tgt_in = np.empty((n_rows, width), dtype=np.int64)
+    tgt_in = np.empty_like(tgt_out)
     tgt_in[:, 0] = BOS_ID
     tgt_in[:, 1:] = np.where(tgt_out[:, :-1] == EOS_ID, PAD_ID, tgt_out[:, :-1])
     return Batch(*sources, torch.from_numpy(tgt_in), torch.from_numpy(tgt_out))

@@ -102,7 +102,7 @@ def embedded_dir(name: str) -> Path:
 def _fill(config: DataConfig, option: str, pattern: str, *, split: str, lang: str) -> str:
     try:
         return pattern.format(split=split, lang=lang, src=config.src, tgt=config.tgt)
-    except (KeyError, IndexError, ValueError, AttributeError):
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError):
         raise ValueError(
             f"data.{option}={pattern}: accepted in braces are "
             "{split}, {lang}, {src} and {tgt}"

@@ -123,7 +123,7 @@ def jsonl_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
         where = f"{file}, line {number}"
         try:
             record = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
             raise ValueError(

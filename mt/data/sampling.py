@@ -153,7 +153,7 @@ class BatchSampler:
         bounds = []
         start = 0
         while start < len(lengths):
-            most = max(1, self._batch_tokens // int(lengths[start]) + 1)
+            most = self._batch_tokens // int(lengths[start]) + 1
             longest = lengths[start : start + most].astype(np.int64)
             costs = longest * np.arange(1, len(longest) + 1)
             size = max(1, int(np.searchsorted(costs, self._batch_tokens, side="right")))

@@ -10,6 +10,7 @@ import datasets
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from mt.config import DataConfig
+from mt.data.cache import tell_of_faults
 from mt.data.reading import Columns, CorpusFile, content_hash, missing_column, one_line
 
 _NESTED = "translation"  # {language: text}, as the hub stores parallel corpora
@@ -21,17 +22,22 @@ def load_parquet(path: Path, columns: Columns) -> datasets.Dataset:
 
     Raises:
         ValueError: It is no Parquet file, or a column is missing or is not text.
+        OSError: The cache cannot be read or written.
     """
     try:
         if pq.read_metadata(path).num_rows == 0:
             return datasets.Dataset.from_dict({"src": [], "tgt": []})
-        # `datasets` knows a file by its name and time; another may have both.
-        content = content_hash([CorpusFile(path)])
-        cache = Path(datasets.config.HF_DATASETS_CACHE, f"parquet-{content}")
-        # Not load_dataset("parquet"), which reports the load to a server.
-        table = datasets.Dataset.from_parquet(str(path), cache_dir=str(cache))
-    except (datasets.exceptions.DatasetGenerationError, ValueError, OSError) as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({_reason(error)})") from None
+    except (ValueError, OSError) as error:
+        raise _unreadable(path, error) from None
+    # `datasets` knows a file by its name and time; another may have both.
+    content = content_hash([CorpusFile(path)])
+    cache = Path(datasets.config.HF_DATASETS_CACHE, f"parquet-{content}")
+    try:
+        with tell_of_faults():
+            # Not load_dataset("parquet"), which reports the load to a server.
+            table = datasets.Dataset.from_parquet(str(path), cache_dir=str(cache))
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise _unreadable(path, error) from None
     return _select(table, columns, where=str(path))
 
 
@@ -42,6 +48,7 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
         FileNotFoundError: The dataset can be neither fetched nor found in the cache.
         ValueError: It has no such subset or split, a column is missing or is not text, or the
             dataset is a program.
+        OSError: The cache cannot be read or written.
     """
     where = config.path if config.root is None else os.path.expanduser(config.root)
     if config.root is not None and not Path(where).is_dir():
@@ -62,8 +69,9 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
         ) from None
     except (OSError, datasets.exceptions.DatasetsError) as error:
         raise FileNotFoundError(
-            f"cannot fetch the dataset {where} ({_reason(error)}): check data.path, or put a clone "
-            "of its repository into a folder DIR and set data.root=DIR"
+            f"cannot fetch the dataset {where} ({_reason(error)}): check data.path and the cache "
+            f"in {datasets.config.HF_DATASETS_CACHE}, or put a clone of its repository into a "
+            "folder DIR and set data.root=DIR"
         ) from None
     return _select(table, columns, where=where)
 
@@ -86,13 +94,14 @@ def _select(table: datasets.Dataset, columns: Columns, *, where: str) -> dataset
         }
 
     key = repr((table._fingerprint, columns)).encode("utf-8")
-    return table.map(
-        rows,
-        batched=True,
-        remove_columns=table.column_names,
-        features=datasets.Features(dict.fromkeys(Columns._fields, datasets.Value("string"))),
-        new_fingerprint=hashlib.blake2b(key, digest_size=16).hexdigest(),
-    )
+    with tell_of_faults():
+        return table.map(
+            rows,
+            batched=True,
+            remove_columns=table.column_names,
+            features=datasets.Features(dict.fromkeys(Columns._fields, datasets.Value("string"))),
+            new_fingerprint=hashlib.blake2b(key, digest_size=16).hexdigest(),
+        )
 
 
 def _check_text(table: datasets.Dataset, name: str, *, where: str, nested: bool) -> None:
@@ -107,6 +116,10 @@ def _check_text(table: datasets.Dataset, name: str, *, where: str, nested: bool)
     dtype = getattr(feature, "dtype", type(feature).__name__)
     if dtype not in _TEXT_TYPES:
         raise ValueError(f"{where}: column {name!r} holds {dtype}, which is not text")
+
+
+def _unreadable(path: Path, error: BaseException) -> ValueError:
+    return ValueError(f"{path}: not a readable Parquet file ({_reason(error)})")
 
 
 def _reason(error: BaseException) -> str:

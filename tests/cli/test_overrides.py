@@ -78,6 +78,8 @@ def test_the_defaults_are_those_of_the_results() -> None:
         ("run=runs/text-model=attention-seed=1", "run='runs/text-model=attention-seed=1'"),
         ("run=runs/a (1)", "run='runs/a (1)'"),
         ("run=it's", r"run='it\'s'"),
+        (r"run=a\'b", r"run='a\\\'b'"),
+        ("run=it's \\", r"run='it\'s \\'"),
         ("data.root=/home/josé/corpus", "data.root='/home/josé/corpus'"),
         ("data.root=~/corpus", "data.root='~/corpus'"),
         ("data.columns.en=größe", "++data.columns.en='größe'"),
@@ -106,7 +108,19 @@ def test_overrides_are_put_into_the_grammar_of_hydra(argument: str, handed_on: s
 
 @pytest.mark.parametrize(
     "run",
-    ["runs/a-seed=1", "runs/a (1)", "it's", "josé", "~/x", "a b, c", "2024_06", "1.10", "true"],
+    [
+        "runs/a-seed=1",
+        "runs/a (1)",
+        "it's",
+        "josé",
+        "~/x",
+        "a b, c",
+        "2024_06",
+        "1.10",
+        "true",
+        r"a\'b",
+        r"it's a\b \\",
+    ],
 )
 def test_a_run_may_have_any_name(run: str) -> None:
     assert _compose([f"run={run}".replace(",", r"\,")]).run == run

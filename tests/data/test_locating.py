@@ -112,7 +112,9 @@ def test_without_root_and_home_the_current_folder_counts(
     assert [file.path.name for file in locate(config(), "train")] == ["train.en", "train.de"]
 
 
-@pytest.mark.parametrize("path", ["{split}.{language}", "{split}.{}", "{split", "{split.x}"])
+@pytest.mark.parametrize(
+    "path", ["{split}.{language}", "{split}.{}", "{split", "{split.x}", "{split[x]}"]
+)
 def test_unknown_placeholder(path: str) -> None:
     with pytest.raises(
         ValueError, match=r"data\.path=.*accepted in braces are \{split\}, \{lang\}"

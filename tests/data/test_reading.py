@@ -179,6 +179,7 @@ def test_jsonl_columns_and_translation(write: Write) -> None:
         ('["a"]', "line 2: not a JSON object"),
         ("", "line 2: not a JSON object: ''"),
         ("[" * 100_000, "line 2: not a JSON object"),
+        ('{"n": ' + "9" * 5_000 + "}", "line 2: not a JSON object"),
         ('{"en": "a", "fr": "b"}', "line 2: no column 'de'; there are: en, fr"),
         ('{"translation": {"en": "a"}}', "line 2: no column 'de'; there are: en"),
         ('{"en": 5, "de": "b"}', "line 2: column 'en' holds 5, which is not text"),

@@ -116,6 +116,16 @@ def test_not_a_parquet_file(tmp_path: Path) -> None:
         load_split(parquet(tmp_path), "train")
 
 
+def test_a_cache_that_cannot_be_made_is_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save([dict(ROWS[0])], tmp_path / "train.parquet")
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "file" / "cache")
+    with pytest.raises(OSError, match=r"the cache in .*/file/cache cannot .* another by HF_HOME"):
+        load_split(parquet(tmp_path), "train")
+
+
 def test_clone_of_a_hub_dataset_needs_no_network(tmp_path: Path, no_network: list[object]) -> None:
     (tmp_path / "data").mkdir()
     save(nested(ROWS), tmp_path / "data" / "train-00000-of-00001.parquet")
