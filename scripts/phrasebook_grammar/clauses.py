@@ -12,7 +12,7 @@ from . import english, german
 from .modifiers import Fixed
 from .nominals import Nominal, NounPhrase
 from .verbs import THERE_IS, Modal, Verb
-from .words import COMMA, Pair, Phrase, Word, words
+from .words import COMMA, Pair, Phrase, Word, join, words
 
 
 class Tense(Enum):
@@ -121,16 +121,8 @@ def _english_adverb(clause: Clause) -> Phrase:
     return words(clause.adverb.en, clause.link + 4) if clause.adverb else ()
 
 
-def _sides(pairs: tuple[Pair | None, ...]) -> Pair:
-    found = [pair for pair in pairs if pair]
-    return Pair(
-        tuple(word for pair in found for word in pair.en),
-        tuple(word for pair in found for word in pair.de),
-    )
-
-
 def _english_end(clause: Clause) -> Phrase:
-    ends = _sides((clause.complement, clause.standard, clause.manner, clause.place, clause.time)).en
+    ends = join(clause.complement, clause.standard, clause.manner, clause.place, clause.time).en
     return (*_english_objects(clause), *ends)
 
 
@@ -216,21 +208,21 @@ def _german_middle(clause: Clause, *, subject: bool) -> Phrase:
         *(acc if pronoun_acc else ()),
         *(dat if pronoun_dat else ()),
         *(words("bitte", link + 4) if clause.please else ()),
-        *_sides((clause.time,)).de,
+        *join(clause.time).de,
         *(() if pronoun_dat else dat),
         *(acc if early and not pronoun_acc else ()),
         *words(adverb, link + 4),
         *(words("nicht", link + 2) if clause.negated and not clause.says_kein else ()),
         *(words("gern", link + 1) if likes else ()),
-        *_sides((clause.manner, clause.place)).de,
+        *join(clause.manner, clause.place).de,
         *(() if early else acc),
-        *_sides((clause.complement,)).de,
+        *join(clause.complement).de,
     )
 
 
 def _german_tail(clause: Clause) -> Phrase:
     relative = clause.accusative.german_tail() if clause.accusative else ()
-    return (*_sides((clause.standard,)).de, *relative)
+    return (*join(clause.standard).de, *relative)
 
 
 def german_statement(clause: Clause, front: Phrase = ()) -> Phrase:

@@ -116,8 +116,9 @@ def relative(noun: Noun, plural: bool, link: int) -> Pronoun:
 class NounPhrase:
     """A determiner, adjectives and a noun, with an optional possessor and relative clause.
 
-    `determiner` is the English word, "zero" for none, "which" in questions or "possessor". The
-    links are `link` (determiner), `link` + 1 (noun) and from `link` + 2 (adjectives).
+    `determiner` is the English word, "zero" for none, "which" or "how many" in questions, or
+    "possessor". The links are `link` (determiner), `link` + 1 (noun) and from `link` + 2
+    (adjectives).
     """
 
     noun: Noun

@@ -264,14 +264,6 @@ def past_time(dice: Dice) -> Pair:
     return Pair((*n.en, *u.en, *words("ago", link + 2)), (*words("vor", link + 2), *n.de, *u.de))
 
 
-def join(*pairs: Pair) -> Pair:
-    """Put phrases one after the other in both languages."""
-    return Pair(
-        tuple(word for pair in pairs for word in pair.en),
-        tuple(word for pair in pairs for word in pair.de),
-    )
-
-
 def both(en: str, de: str, dice: Dice) -> Pair:
     """Pair two words or phrases that correspond as wholes."""
     link = dice.link()

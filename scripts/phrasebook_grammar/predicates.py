@@ -114,9 +114,7 @@ def _with_modal(dice: Dice, clause: Clause, plan: Plan) -> Clause:
     if isinstance(clause.subject, NounPhrase) and clause.subject.noun.kind != "person":
         return clause
     past = clause.tense is Tense.PAST
-    fitting = [m for m in MODALS if (not past or m.en_past) and m.de]
-    if not past:
-        fitting += [verbs.LIKE]
+    fitting = [m for m in MODALS if not past or m.en_past]
     return replace(clause, modal=dice.choice(fitting))
 
 
@@ -193,11 +191,11 @@ def _with_time(dice: Dice, clause: Clause, plan: Plan) -> Clause:
 def _object(dice: Dice, verb: Verb, subject: Nominal, plan: Plan) -> Nominal:
     kinds = verb.objects
     if "person" in kinds and dice.chance(0.6 if len(kinds) > 1 else 1.0):
-        rich = phrases.person(dice, avoid=subject)
+        drawn = phrases.person(dice, avoid=subject)
     else:
         others = [kind for kind in kinds if kind != "person"]
-        rich = phrases.noun_phrase(dice, others, avoid=subject)
-    return with_relative(dice, rich, plan, owner=subject)
+        drawn = phrases.noun_phrase(dice, others, avoid=subject)
+    return with_relative(dice, drawn, plan, owner=subject)
 
 
 def _complement(dice: Dice, verb: Verb, subject: Nominal, link: int) -> Pair | None:
@@ -242,7 +240,7 @@ def draw_clause(
     if verb.frame in ("dat", "give"):
         clause = replace(clause, dative=phrases.definite_person(dice, avoid=subject))
     if verb.frame in ("acc", "give", "put") and not gap:
-        kinds_only_things = plan if verb.frame == "acc" else plan._replace(relatives=0.0)
-        clause = replace(clause, accusative=_object(dice, verb, subject, kinds_only_things))
+        object_plan = plan if verb.frame == "acc" else plan._replace(relatives=0.0)
+        clause = replace(clause, accusative=_object(dice, verb, subject, object_plan))
     clause = replace(clause, complement=_complement(dice, verb, subject, link))
     return decorate(dice, clause, plan)

@@ -6,10 +6,10 @@ from . import phrases
 from .clauses import Clause, Tense, english_question, german_question, statement, subordinate
 from .descriptions import any_clause
 from .nominals import Nominal, personal
-from .phrases import Dice, both, join
+from .phrases import Dice, both
 from .predicates import BARE, Plan, draw_clause
 from .verbs import VERBS
-from .words import Pair
+from .words import Pair, join
 
 
 def _where_clause(dice: Dice, tense: Tense) -> Clause:

@@ -20,11 +20,11 @@ from .clauses import (
 from .descriptions import any_clause, draw_description
 from .modifiers import Fixed
 from .nominals import Nominal, NounPhrase, Pronoun, it, personal, prepositional, silent
-from .phrases import Dice, both, join
+from .phrases import Dice, both
 from .predicates import BARE, Plan, draw_clause
 from .questions import indirect_question, wh_question, yes_no_question
 from .verbs import Verb
-from .words import COMMA, Pair, Phrase, SentencePair, sentence_pair, words
+from .words import COMMA, Pair, Phrase, SentencePair, join, sentence_pair, words
 
 PAST, PRESENT, FUTURE = (Tense.PAST,), (Tense.PRESENT,), (Tense.FUTURE,)
 MAIN = Plan(relatives=0.14)

@@ -10,8 +10,10 @@ from .german import GermanVerb
 class Verb(NamedTuple):
     """A verb in both languages and its frame.
 
-    `frame` is one of: none, place (needs a location), direction, acc, dat, give (dative and
-    accusative), put (accusative and a direction on furniture), prep (a prepositional object).
+    `frame` says what stands with it: none, place (needs a location), direction, city, water,
+    surface (on furniture), acc, dat, give (dative and accusative), put (accusative and a direction
+    on furniture), prep (a prepositional object), predicate, clause, infinitive; weather and there
+    are for verbs without a subject of their own.
     """
 
     en: EnglishVerb
@@ -21,7 +23,7 @@ class Verb(NamedTuple):
     objects: tuple[str, ...]
     preposition: str  # German preposition of a prepositional object
     case: str
-    manners: str  # which adverbs of manner fit: "q" (slowly, ...), "l" (loudly, ...) or none
+    manners: str  # adverbs of manner that fit: "q" (slowly), "l" (loudly), "p" (patiently) or ""
 
 
 class Modal(NamedTuple):

@@ -36,6 +36,15 @@ def words(text: str, *links: int) -> Phrase:
     return tuple(Word(part, frozenset(links)) for part in text.split())
 
 
+def join(*pairs: Pair | None) -> Pair:
+    """Put phrases one after the other in both languages; None is no phrase."""
+    found = [pair for pair in pairs if pair]
+    return Pair(
+        tuple(word for pair in found for word in pair.en),
+        tuple(word for pair in found for word in pair.de),
+    )
+
+
 def fixed(en: str, de: str, link: int) -> Pair:
     """Pair two fixed phrases whose groups, divided by "|", correspond in order."""
     en_groups, de_groups = en.split("|"), de.split("|")
