@@ -120,6 +120,22 @@ def _build_trainer(
         src_vocab_size=tokenizers.src.vocab_size,
         tgt_vocab_size=tokenizers.tgt.vocab_size,
     )
+    return Trainer(
+        config,
+        model.to(device),
+        run=run,
+        loader=_build_loader(config, tokenizers, splits, world),
+        validator=_build_validator(config, tokenizers, splits, device, world),
+        tokenizers=tokenizers,
+        device=device,
+        world=world,
+    )
+
+
+def _build_loader(
+    config: Config, tokenizers: TokenizerPair, splits: Splits, world: World
+) -> BatchLoader:
+    """Look on the way whether all processes have the same data."""
     sampler = BatchSampler(
         splits.train.src_lengths,
         splits.train.tgt_lengths,
@@ -128,7 +144,13 @@ def _build_trainer(
         content=content_check(splits.train) + content_check(splits.valid),
         together=config.trainer.accumulate,
     )
-    loader = BatchLoader(
+    places = world.gather([sampler.state_dict()["check"]])
+    if len(set(places)) > 1:
+        raise ValueError(
+            "the processes do not see the same data: give all machines the same files, "
+            "by data.root or from the public home"
+        )
+    return BatchLoader(
         splits.train,
         sampler,
         tokenizers=tokenizers,
@@ -138,31 +160,20 @@ def _build_trainer(
         rank=world.rank,
         size=world.size,
     )
-    places = world.gather([sampler.state_dict()["check"]])
-    if len(set(places)) > 1:
-        raise ValueError(
-            "the processes do not see the same data: give all machines the same files, "
-            "by data.root or from the public home"
-        )
+
+
+def _build_validator(
+    config: Config, tokenizers: TokenizerPair, splits: Splits, device: torch.device, world: World
+) -> Validator:
     valid = splits.valid.dataset
     pairs = [Pair(*ids) for ids in zip(valid["src_ids"][:], valid["tgt_ids"][:], strict=True)]
-    validator = Validator(
+    return Validator(
         cut_pairs(pairs, where="validation"),
         valid["tgt"][:],
         language=config.data.tgt,
         tokenizer=tokenizers.tgt,
         search=config.search,
         beam_size=config.trainer.validation_beam_size,
-        device=device,
-        world=world,
-    )
-    return Trainer(
-        config,
-        model.to(device),
-        run=run,
-        loader=loader,
-        validator=validator,
-        tokenizers=tokenizers,
         device=device,
         world=world,
     )
