@@ -206,12 +206,12 @@ def _has_text(source: str, references: Sequence[str]) -> bool:
 
 def _differences(data: DataConfig, other: DataConfig) -> list[str]:
     """Return the options of a corpus that say which sentences are in it, where they differ."""
-    own, others = (
-        {option: to_plain(each)[option] for option in _WHICH_SENTENCES}
-        | {"root": real_root(each.root)}
-        for each in (data, other)
-    )
-    return [f"data.{option}={value}" for option, value in own.items() if value != others[option]]
+    own, others = (to_plain(each) | {"root": real_root(each.root)} for each in (data, other))
+    return [
+        f"data.{option}={own[option]}"
+        for option in _WHICH_SENTENCES
+        if own[option] != others[option]
+    ]
 
 
 def _measure(
