@@ -55,6 +55,7 @@ def test_a_comparison_with_other_options_does_not_write_over_the_first(options, 
     assert _report_name(["one", "two/a"], arguments) == name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_a_comparison_of_others_with_the_same_names_does_not_write_over_the_first(
     attention_run, baseline_run, capsys, tmp_path, monkeypatch

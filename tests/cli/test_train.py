@@ -79,6 +79,7 @@ def test_training_ends_with_the_score_and_the_next_commands(
     assert "not overwritten" in again and "Traceback" not in again
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unchecked_shapes")
 def test_killed_at_any_moment_and_resumed_equals_uninterrupted(
     corpus: Path, tmp_path: Path, mt_train_here: Callable[..., None]
@@ -245,6 +246,7 @@ def test_other_errors_of_torch_are_ours(monkeypatch: pytest.MonkeyPatch) -> None
         train_and_report(Config(run="runs/x"))
 
 
+@pytest.mark.slow
 def test_multirun_gives_every_job_its_own_run(corpus: Path, tmp_path: Path) -> None:
     overrides = [o for o in tiny(corpus, "x") if not o.startswith("run=")]
     done = mt_train(tmp_path, "--multirun", *overrides, "trainer.max_steps=2", "seed=1,2")
@@ -292,6 +294,7 @@ def test_help_needs_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("MT_CORPORA" not in os.environ, reason="MT_CORPORA names no corpora folder")
 def test_multi30k_with_a_local_root(
     mt_train_here: Callable[..., None], caplog: pytest.LogCaptureFixture

@@ -14,6 +14,8 @@ from waiting import wait_for
 
 from mt.checkpoint import RunDirectory, load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = [
     "data=text", "data.src=xx", "data.tgt=yy", "tokenizer.vocab_size=313", "debug=smoke",
     "trainer.batch_tokens=200", "trainer.max_steps=16", "trainer.validate_every=4",

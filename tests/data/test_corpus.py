@@ -310,6 +310,7 @@ def test_multi30k(corpora: Path, split: str, n_rows: int, no_network: list[objec
     assert no_network == []
 
 
+@pytest.mark.slow
 def test_tatoeba(corpora: Path, no_network: list[object]) -> None:
     options = carved(
         corpora / "tatoeba",

@@ -13,6 +13,8 @@ import torch
 
 from mt.device import select_precision
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PRECISIONS = list(dict.fromkeys(("fp32", select_precision("auto", torch.device("cpu")))))
 

@@ -30,6 +30,7 @@ def made() -> dict[str, bytes]:
     return corpus.render()
 
 
+@pytest.mark.slow
 def test_the_grammar_makes_the_committed_files(made: dict[str, bytes]) -> None:
     assert sorted(made) == sorted(path.name for path in FOLDER.glob("*.gz"))
     for name, content in made.items():
@@ -39,6 +40,7 @@ def test_the_grammar_makes_the_committed_files(made: dict[str, bytes]) -> None:
             assert content == committed, name
 
 
+@pytest.mark.slow
 def test_the_corpus_is_small(made: dict[str, bytes]) -> None:
     assert sum(map(len, made.values())) < 2_000_000
 
@@ -103,6 +105,7 @@ def test_sentences_look_like_sentences(lang: str) -> None:
             assert ",," not in line and " ," not in line and ",." not in line, line
 
 
+@pytest.mark.slow
 def test_check_accepts_the_committed_files(
     made: dict[str, bytes],
     run_here: Callable[..., int],
