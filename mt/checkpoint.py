@@ -1,5 +1,6 @@
 """The run directory: what training leaves, and the only thing that the other commands need."""
 
+import io
 import json
 import os
 import shlex
@@ -130,7 +131,7 @@ class RunDirectory:
         schema.data.splits = {}  # merging goes key by key and would bring the default splits back
         try:
             text = self.config_path.read_text(encoding="utf-8")
-            saved = OmegaConf.create(text)
+            saved = OmegaConf.load(io.StringIO(text))
             if not saved:
                 raise ValueError("it is empty")
             if "${" in text:
@@ -138,7 +139,7 @@ class RunDirectory:
                     "it has ${, which would bring in what this machine has; mt-train writes none"
                 )
             return cast(Config, OmegaConf.to_object(OmegaConf.merge(schema, saved)))
-        except (OmegaConfBaseException, ValueError, yaml.YAMLError) as error:
+        except (OmegaConfBaseException, OSError, ValueError, yaml.YAMLError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(
                 f"{self.config_path} cannot be read as a configuration: {reason}"
@@ -279,8 +280,10 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch says the latter when the disk is full
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError | RuntimeError):  # the latter is torch's on a full disk
+            raise
         raise OSError(
             f"{path} could not be written ({str(error).splitlines()[0]}): is the disk full? Make "
             "room, and go on with resume=true"

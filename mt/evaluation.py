@@ -21,7 +21,7 @@ from mt.decoding import TeacherForced, teacher_forced_loss
 from mt.device import DTYPES, select_device, select_precision
 from mt.evaluation_set import EvaluationSet, encode_pairs
 from mt.faults import Faults, count_faults
-from mt.file_names import joined_names, numbered
+from mt.file_names import as_file_name, joined_names, numbered
 from mt.metrics import Score
 from mt.translator import Translator
 
@@ -242,7 +242,7 @@ def hypotheses_path(
     translated, or together with other runs of the same names, a number follows.
     """
     run, own = RunDirectory(system.path), system.config.search
-    parts = [evaluation.name, str(system.step)]
+    parts = [as_file_name(evaluation.name), str(system.step)]
     if system.checkpoint.stem != "best":
         parts.append(system.checkpoint.stem)
     if (place := system.checkpoint.resolve()).parent != run.checkpoints.resolve():
@@ -341,7 +341,7 @@ def _write_references(data: EvaluationSet, path: Path) -> tuple[Path, ...]:
     paths = []
     for rank in range(width):
         content = _text([g[rank] if rank < len(g) else g[0] for g in data.references])
-        names = numbered(f"{data.name}.reference{rank + 1 if width > 1 else ''}")
+        names = numbered(f"{as_file_name(data.name)}.reference{rank + 1 if width > 1 else ''}")
         targets = (path.parent / f"{name}.txt" for name in names)
         target = next(one for one in targets if not one.exists() or one.read_bytes() == content)
         target.write_bytes(content)

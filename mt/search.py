@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 _BLOCK = 64  # tokens of the vocabulary that are compared by their maximum first
 
@@ -248,12 +248,11 @@ def _trace(records: Sequence[_Record], sentence: int, ending: _Ending) -> Hypoth
 
 
 def _forbid(log_probs: Tensor, at_limit: Tensor) -> Tensor:
-    """Rule out PAD and BOS, and all but EOS for the sentences (B,) that are at their limit.
+    """Rule out PAD, UNK and BOS, and all but EOS for the sentences (B,) that are at their limit.
 
     The step's own tensor is changed: a copy of it would take as long as an output layer's half.
     """
-    log_probs[..., PAD_ID] = float("-inf")
-    log_probs[..., BOS_ID] = float("-inf")
+    log_probs[..., [PAD_ID, UNK_ID, BOS_ID]] = float("-inf")
     if at_limit.any():
         end = log_probs[at_limit, :, EOS_ID]
         log_probs[at_limit] = float("-inf")

@@ -4,6 +4,7 @@ import os
 import pickle
 import resource
 import shutil
+import signal
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,7 @@ def test_what_is_no_run_is_not_opened(tmp_path: Path) -> None:
         ("{model: {decoder: transformer}}", "transformer"),
         ("", "it is empty"),
         ("null", "it is empty"),
+        ("3", "Invalid loaded object type: int"),
         ("- 1", "Cannot merge DictConfig with ListConfig"),
         ("{model: {embedding_size: -4}}", "model.embedding_size=-4: accepted is"),
         ("{run: 'http://host/${oc.env:HOME}'}", r"it has \$\{, which would bring in what this"),
@@ -228,6 +230,16 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("where", ["torch.save", "os.fsync", "os.replace"])
+def test_ctrl_c_while_writing_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(where, lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(tmp_path / "last.pt", CONTENT)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("where", ["torch.save", "os.fsync", "os.replace"])

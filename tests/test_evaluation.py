@@ -315,6 +315,16 @@ class TestFiles:
             write_evaluation(evaluation, data, paths[-1], language="yy")
         assert paths[0] == paths[2] != paths[1]
 
+    def test_a_split_in_a_folder_needs_no_folder_for_its_results(self, system, tmp_path):
+        data = EvaluationSet("news/one", ["bado kira"], [["alben oldan"]])
+        evaluation = evaluate(system, data)
+        path = hypotheses_path(system, evaluation, data, tmp_path)
+        written = write_evaluation(evaluation, data, path, language="yy")
+        step = system.step
+        assert path.name == f"news-one.{step}.txt"
+        assert [path.name for path in written.references] == ["news-one.reference.txt"]
+        assert len(list(tmp_path.iterdir())) == 3
+
     def test_mistakes_are_named(self, tmp_path):
         source, short, bad, empty = (tmp_path / name for name in ("s", "short", "bad", "empty"))
         source.write_text("a\nb\n", encoding="utf-8")

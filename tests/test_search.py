@@ -14,8 +14,9 @@ from torch import Tensor
 from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from mt.search import Hypothesis, _best_extensions, beam_search, length_penalty_divisor
 
-VOCAB = 6  # the four special ids and two words
-FREE = [token for token in range(VOCAB) if token not in (PAD_ID, BOS_ID, EOS_ID)]
+VOCAB = 7  # the four special ids and three words
+NEVER = [PAD_ID, UNK_ID, BOS_ID]
+FREE = [token for token in range(VOCAB) if token not in (*NEVER, EOS_ID)]
 POSITIONS = 3
 
 
@@ -146,7 +147,7 @@ def _plain_beam(
             (total + float(log_prob), (*history, token))
             for total, history in live
             for token, log_prob in enumerate(language.next(sentence, history))
-            if token not in (PAD_ID, BOS_ID) and (token == EOS_ID or length < limit)
+            if token not in NEVER and (token == EOS_ID or length < limit)
         ]
         candidates.sort(reverse=True)
         for total, history in candidates[:beam_size]:
@@ -188,7 +189,7 @@ def test_a_beam_of_one_takes_the_best_token_every_time(seed: int, limits: list[i
         history: list[int] = [BOS_ID]
         while True:
             log_probs = language.next(sentence, tuple(history))
-            log_probs[[PAD_ID, BOS_ID]] = -math.inf
+            log_probs[NEVER] = -math.inf
             best = int(log_probs.argmax())
             if best == EOS_ID or len(history) == limits[sentence]:
                 break
@@ -286,7 +287,7 @@ def test_a_limit_ends_every_live_prefix() -> None:
     assert [len(best.tokens) for best in hypotheses] == [2, 2, 2, 2]
 
 
-def test_the_unknown_token_is_a_word_but_padding_and_bos_are_not() -> None:
+def test_padding_bos_and_the_unknown_token_are_no_words() -> None:
     def only(*tokens: int) -> Callable[[Tensor, _Rows], tuple[Tensor, None, _Rows]]:
         def step(last: Tensor, state: _Rows) -> tuple[Tensor, None, _Rows]:
             log_probs = torch.full((len(last), VOCAB), -50.0)
@@ -295,11 +296,11 @@ def test_the_unknown_token_is_a_word_but_padding_and_bos_are_not() -> None:
 
         return step
 
-    [[padding]] = _search(only(PAD_ID, BOS_ID), [3], beam_size=1)  # type: ignore[arg-type]
-    assert not {PAD_ID, BOS_ID} & set(padding.tokens)
-    [[unknown]] = _search(only(UNK_ID), [3], beam_size=1)  # type: ignore[arg-type]
-    assert unknown.tokens == [UNK_ID, UNK_ID]
-    assert unknown.alignment is None
+    [[best]] = _search(only(*NEVER), [3], beam_size=1)  # type: ignore[arg-type]
+    assert not {*NEVER} & set(best.tokens)
+    [[word]] = _search(only(FREE[0]), [3], beam_size=1)  # type: ignore[arg-type]
+    assert word.tokens == [FREE[0], FREE[0]]
+    assert word.alignment is None
 
 
 def test_a_greater_length_penalty_favours_longer_answers() -> None:

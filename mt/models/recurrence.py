@@ -200,8 +200,14 @@ def _run_direction(
 def _run_on_cuda(
     recurrence: nn.GRU, inputs: Tensor, hidden: Tensor, lengths: Tensor | None
 ) -> GRUStates:
-    if lengths is None:
-        return GRUStates(*recurrence(inputs, hidden))
-    packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
-    output, final = recurrence(packed, hidden)
-    return GRUStates(pad_packed_sequence(output, total_length=len(inputs))[0], final)
+    dtype = recurrence.get_parameter("weight_hh_l0").dtype
+    # Not under autocast, which hands cuDNN's GRU fp16 where bf16 was asked for.
+    with torch.autocast(inputs.device.type, enabled=False):
+        x, start = (one.to(dtype) for one in (inputs, hidden))
+        if lengths is None:
+            states, final = recurrence(x, start)
+        else:
+            packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+            output, final = recurrence(packed, start)
+            states, _ = pad_packed_sequence(output, total_length=len(x))
+    return GRUStates(states.to(hidden.dtype), final.to(hidden.dtype))

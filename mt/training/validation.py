@@ -17,6 +17,8 @@ from mt.search import Hypothesis
 from mt.training.progress import DivergenceError
 from mt.training.world import World
 
+_BLANK = Hypothesis([], 0.0, 0.0, None)
+
 
 class Validation(NamedTuple):
     """What one validation found.
@@ -39,7 +41,14 @@ class Validation(NamedTuple):
 
 
 class Validator:
-    """Hold a validation set, and judge models on it together with the other processes."""
+    """Hold a validation set, and judge models on it together with the other processes.
+
+    As in an evaluation, a blank source is translated by nothing, and a pair with a blank side has
+    no part in the loss.
+
+    Raises:
+        ValueError: Every pair has a blank side.
+    """
 
     def __init__(
         self,
@@ -54,6 +63,11 @@ class Validator:
         world: World,
     ) -> None:
         self.pairs = pairs
+        self._whole_pairs = [pair for pair in pairs if pair.src and pair.tgt]
+        if not self._whole_pairs:
+            raise ValueError(
+                f"none of {len(pairs)} validation pairs has text on both sides: look at data.splits"
+            )
         self.references = references
         self.language = language
         self.tokenizer = tokenizer
@@ -68,18 +82,18 @@ class Validator:
             DivergenceError: A search finds nothing, as all its scores are infinite or no numbers.
         """
         model.eval()
-        share = self.world.deal(self.pairs)
-        scores = self.world.gather(score_ids(model, share, device=self.device))
-        forced = TeacherForced.of(scores, self.pairs)
-        found = self.world.gather(
-            search_ids([model], [pair.src for pair in share], self.search, device=self.device)
-        )
+        deal, gather = self.world.deal, self.world.gather
+        scores = gather(score_ids(model, deal(self._whole_pairs), device=self.device))
+        sources = deal([pair.src for pair in self.pairs if pair.src])
+        found = gather(search_ids([model], sources, self.search, device=self.device))
         if not all(found):
             raise DivergenceError(
                 "no translation of a validation sentence has a finite probability"
             )
-        hypotheses = [answers[0] for answers in found]
+        answers = iter(found)
+        hypotheses = [next(answers)[0] if pair.src else _BLANK for pair in self.pairs]
         translations = [self.tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses]
         references = [[reference] for reference in self.references]
         score = bleu(translations, references, language=self.language)
+        forced = TeacherForced.of(scores, self._whole_pairs)
         return Validation(forced, score, hypotheses, translations)

@@ -126,3 +126,22 @@ def test_the_path_of_cuda_is_the_same_function(
     torch.testing.assert_close(
         tuple(on_cuda), tuple(run_gru(recurrence, inputs, hidden, lengths=real))
     )
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 4, 1]])
+@pytest.mark.parametrize("converted", [False, True])
+def test_the_path_of_cuda_keeps_fp32_states_under_autocast(
+    lengths: list[int] | None, converted: bool
+) -> None:
+    """Attention multiplies them, outside autocast, with weights in fp32."""
+    recurrence = nn.GRU(INPUT, WIDTH, bidirectional=True)
+    inputs, hidden = torch.randn(4, 3, INPUT), torch.zeros(2, 3, WIDTH)
+    real = None if lengths is None else torch.tensor(lengths)
+    plain = run_gru(recurrence, inputs, hidden, lengths=real)
+    if converted:
+        recurrence.to(torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        on_cuda = _run_on_cuda(recurrence, inputs, hidden, real)
+    for mine, theirs in zip(on_cuda, plain, strict=True):
+        assert mine.dtype == torch.float32
+        assert (mine - theirs).norm() <= (0.02 if converted else 1e-6) * theirs.norm()

@@ -20,6 +20,8 @@ from mt.config import Config, SearchConfig, TrainerConfig
 from mt.data.encoding import encode_split
 from mt.data.sampling import BatchSampler
 from mt.decoding import score_ids, search_ids
+from mt.evaluation import evaluate, load_system
+from mt.evaluation_set import load_evaluation_set
 from mt.models.loss import SequenceLoss, sequence_loss
 from mt.training import trainer as trainer_module
 from mt.training.keeper import CheckpointKeeper
@@ -261,6 +263,30 @@ def test_very_long_validation_pairs_are_cut(
     train(change(config, max_steps=1))
     assert max(lengths) == 3
     assert "validation: " in caplog.text and "more than 3 pieces on a side are cut" in caplog.text
+
+
+def test_blank_lines_count_in_validation_as_in_an_evaluation(
+    config: Config, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(str(config.data.root), tmp_path / "copy"))
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, root=str(root)))
+    for side, blank in (("xx", 3), ("yy", 5)):
+        lines = (root / f"valid.{side}").read_text("utf-8").splitlines()
+        lines[blank] = ""
+        (root / f"valid.{side}").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    train(change(config, max_steps=4, samples=20))
+    [validated] = [e for e in RunDirectory(config.run).read_metrics() if e["event"] == "valid"]
+    system = load_system(Path(config.run))
+    beam_size = config.trainer.validation_beam_size
+    judged = evaluate(system, load_evaluation_set(config.data, "valid"), beam_size=beam_size)
+    assert judged.teacher_forced is not None
+    assert validated["loss"] == pytest.approx(judged.teacher_forced.loss)
+    assert validated["bleu"] == pytest.approx(judged.bleu.value)
+    assert judged.hypotheses[3] == "" != judged.hypotheses[5]
+
+    (root / "valid.yy").write_text("\n" * 20, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"none of 20 validation pairs has text on both sides"):
+        train(change(config, tmp_path / "blank"))
 
 
 def test_validation_has_a_beam_of_its_own(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
