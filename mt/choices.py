@@ -20,6 +20,13 @@ class TokenizerKind(Enum):
     bpe = "bpe"
 
 
+class Normalization(Enum):
+    """What sentencepiece does to characters before it cuts a text, by its own names."""
+
+    nmt_nfkc = "nmt_nfkc"
+    identity = "identity"
+
+
 class DecoderKind(Enum):
     """What of the source the decoder sees."""
 

@@ -16,6 +16,7 @@ from mt.choices import (
     Format,
     Keep,
     Metric,
+    Normalization,
     OptimizerKind,
     Precision,
     ScheduleKind,
@@ -139,6 +140,9 @@ class TokenizerConfig:
     vocab_size: int = 2000
     joint: bool = True  # one model for both languages
     character_coverage: float = 1.0
+    # NFKC writes full-width letters and punctuation, superscripts and special spaces in their plain
+    # forms, in translations too; identity keeps every character as it is.
+    normalization: Normalization = Normalization.nmt_nfkc
     # Subword regularisation (Kudo 2018, 3.3): at training time every sentence is cut anew each time
     # it comes. Of its 64 best segmentations, x is drawn with a probability proportional to
     # P(x) ** sample_alpha. Only a unigram model has these probabilities. 0 is off.
@@ -274,7 +278,8 @@ class TrainerConfig:
     threads: int | None = None  # CPU threads of a process; None: torch's own choice, or its share
     validate_every: int | None = None  # updates; None: once an epoch
     validation_beam_size: int = 1  # beam of the search that gives valid/bleu
-    metric: Metric = Metric.bleu  # chooses the best checkpoint and stops early
+    # Chooses the best checkpoint and stops early; of BLEU below 1, which is noise, the loss does.
+    metric: Metric = Metric.bleu
     patience: int | None = None  # validations without progress before stopping; None: never
     keep: int = 3  # checkpoints kept beside last.pt and best.pt
     keep_by: Keep = Keep.last  # which ones

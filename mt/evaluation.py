@@ -4,6 +4,8 @@ The hypotheses are written one line a source sentence, with the references besid
 `sacrebleu` command gives the same scores of raw text.
 """
 
+import codecs
+import gzip
 import hashlib
 import json
 import logging
@@ -270,6 +272,11 @@ def _holds_another(path: Path, evaluation: Evaluation, data: EvaluationSet) -> b
     return found != (data.origin, list(map(str, evaluation.others)), _reference_paths(data))
 
 
+def _has_byte_order_mark(path: Path) -> bool:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+
+
 def _reference_paths(data: EvaluationSet) -> list[str]:
     return [str(path.resolve()) for path in data.reference_files]
 
@@ -302,7 +309,9 @@ def write_evaluation(
         raise ValueError(f"{path}: hypotheses are written to a file that ends in .txt")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_text(evaluation.hypotheses))
-    references = data.reference_files or _write_references(data, path)
+    references = data.reference_files
+    if not references or any(map(_has_byte_order_mark, references)):  # sacrebleu would count it
+        references = _write_references(data, path)
     results = path.with_suffix(".json")
     command = sacrebleu_command(path, references, data, language=language)
     plain = evaluation.as_json() | {

@@ -43,7 +43,15 @@ class EvaluationSet:
 def default_split(config: DataConfig) -> str:
     """Return `test`, or the first split whose name starts so, or the last one that there is."""
     names = split_names(config)
-    return next((name for name in names if name.startswith("test")), names[-1])
+    name = next((name for name in names if name.startswith("test")), names[-1])
+    if name in ("train", "valid"):
+        _log.warning(
+            "%s has no test split: the split %s is taken, which training has seen or has chosen "
+            "the checkpoint by",
+            config.name,
+            name,
+        )
+    return name
 
 
 def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:

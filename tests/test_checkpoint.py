@@ -21,6 +21,7 @@ from mt.choices import (
     Format,
     Keep,
     Metric,
+    Normalization,
     OptimizerKind,
     Precision,
     ScheduleKind,
@@ -104,6 +105,7 @@ def test_a_configuration_comes_back_as_it_was(tmp_path: Path) -> None:
     [
         ("data", "format", Format),
         ("tokenizer", "kind", TokenizerKind),
+        ("tokenizer", "normalization", Normalization),
         ("model", "decoder", DecoderKind),
         ("model", "score", ScoreKind),
         ("model", "tying", Tying),

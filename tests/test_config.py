@@ -245,7 +245,7 @@ def _choices(config: object) -> set[type[Enum]]:
 
 def test_a_choice_is_written_as_it_is_named() -> None:
     """The name is what a command line takes and `config.yaml` holds; the value must not differ."""
-    assert len(_choices(Config())) == 11
+    assert len(_choices(Config())) == 12
     for kind in _choices(Config()):
         for member in kind:
             assert member.value == member.name == member.name.lower()

@@ -263,13 +263,16 @@ def test_grouped_references_have_no_alignments(system, caplog):
     assert "no alignment error rate of the split test: data.multi_reference=true" in caplog.text
 
 
-def test_the_default_split_is_a_test_split(system):
+def test_the_default_split_is_a_test_split(system, caplog):
     data = system.config.data
     assert default_split(data) == "test"
     named = replace(data, splits={"train": "train", "valid": "valid", "test_b": "test"})
     assert default_split(named) == "test_b"
     without = replace(data, splits={"train": "train", "valid": "valid", "news": "test"})
     assert default_split(without) == "news"
+    assert not caplog.text
+    assert default_split(replace(data, splits={"train": "train", "valid": "dev"})) == "valid"
+    assert "tiny has no test split: the split valid is taken, which training" in caplog.text
 
 
 def test_a_missing_run_or_checkpoint_is_named(attention_run, tmp_path):
@@ -302,6 +305,19 @@ class TestFiles:
         written = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
         assert written.references == (reference,)
         assert sacrebleu_scores(written.command)["BLEU"] == round(evaluation.bleu.value, 2)
+
+    @pytest.mark.parametrize("suffix", ["", ".gz"])
+    def test_a_byte_order_mark_of_references_is_not_counted(self, system, tmp_path, suffix):
+        source, reference = tmp_path / "s.xx", tmp_path / f"r.yy{suffix}"
+        source.write_text("bado kira\nfena\n", encoding="utf-8")
+        text = "alben oldan egrad amtos\nortig\n".encode("utf-8-sig")
+        reference.write_bytes(gzip.compress(text) if suffix else text)
+        data = read_evaluation_set(source, [reference])
+        evaluation = evaluate(system, data)
+        written = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
+        assert written.references == (tmp_path / "s.xx.reference.txt",)
+        scores = sacrebleu_scores(written.command)
+        assert scores["TER"] == round(metrics.ter(evaluation.hypotheses, data.references).value, 2)
 
     def test_results_of_other_references_are_kept(self, system, tmp_path):
         source, first, second = (tmp_path / name for name in ("s.xx", "r.yy", "t.yy"))

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from mt import __version__
 from mt.choices import Device, Precision
 from mt.cli.options import count, penalty
 from mt.garbage import spare_garbage_collector
@@ -45,8 +46,9 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, whose: str = "the run's") -> None:
-    """Add the options of search and machine; `whose` default the help text names."""
+    """Add the options of search and machine, and --version; `whose` default the help text names."""
     add = parser.add_argument
+    add("--version", action="version", version=f"mt {__version__}")
     add("--beam-size", type=count, metavar="N", help=f"1 is greedy (default: {whose})")
     add(
         "--length-penalty",

@@ -1,5 +1,6 @@
 """The filter in a pipe: one line out per line in, written as soon as no more input is waiting."""
 
+import codecs
 import logging
 import os
 import select
@@ -108,7 +109,13 @@ def _write(output: RawIOBase, data: bytes) -> None:
 
 
 def decode_line(line: bytes, number: int) -> str:
-    """Decode UTF-8; replace what is none by U+FFFD, with a warning that names the line (from 1)."""
+    """Decode UTF-8; replace what is none by U+FFFD, with a warning that names the line (from 1).
+
+    What Windows puts before the first line and after every one is no part of them.
+    """
+    line = line.removesuffix(b"\r")
+    if number == 1:
+        line = line.removeprefix(codecs.BOM_UTF8)
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as error:

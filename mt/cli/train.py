@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mt import __version__
 from mt.cli.command import is_out_of_memory
 from mt.cli.overrides import (
     check_resume_overrides,
@@ -46,6 +47,9 @@ ConfigStore.instance().store(name="schema", node=Config)
 def main() -> None:
     """Run the command line."""
     spare_garbage_collector()
+    if "--version" in sys.argv[1:]:  # Hydra's own would be told
+        print(f"mt {__version__}")
+        return
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("mt").setLevel(logging.INFO)
     try:
@@ -160,8 +164,9 @@ def _train_here(config: Config) -> None:
             raise
         _fail(
             f"out of memory: lower trainer.batch_tokens (now {config.trainer.batch_tokens}) or "
-            f"data.max_length (now {config.data.max_length}); trainer.accumulate keeps the size of "
-            "an update",
+            f"data.max_length (now {config.data.max_length}), while trainer.accumulate keeps the "
+            "size of an update; where the model itself does not fit, its sizes in model, or "
+            f"tokenizer.vocab_size (now {config.tokenizer.vocab_size})",
             code=1,
         )
 

@@ -231,7 +231,7 @@ def _train(sentences: list[str], config: TokenizerConfig) -> bytes:
             vocab_size=config.vocab_size,
             character_coverage=config.character_coverage,
             byte_fallback=True,
-            normalization_rule_name="nmt_nfkc",
+            normalization_rule_name=config.normalization.name,
             pad_id=PAD_ID,
             unk_id=UNK_ID,
             bos_id=BOS_ID,
@@ -240,7 +240,7 @@ def _train(sentences: list[str], config: TokenizerConfig) -> bytes:
             num_threads=4,  # fixed: the sums, and with them the model, depend on it
             minloglevel=3,
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ValueError(_explain(str(error), config)) from None
     return model.getvalue()
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mt.checkpoint import RunDirectory
+from mt.choices import Metric
 from mt.config import Config
 from mt.data.batching import Batch, BatchLoader
 from mt.data.tokenizer import TokenizerPair
@@ -25,6 +26,9 @@ from mt.training.samples import draw_samples
 from mt.training.tracking import Silence, Tracker
 from mt.training.validation import Validation, Validator
 from mt.training.world import World
+
+# A BLEU below this is that of noise: hardly any bigram is right, and smoothing does the rest.
+_LEAST_BLEU = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -250,13 +254,13 @@ class Trainer:
         self._save_last()
 
     def _is_better(self, value: float, loss: float) -> bool:
-        """Say whether the metric is better than ever or, where it is the same, the loss."""
-        best = self.progress.best_value
+        """Say whether the metric is better than ever or, where it does not tell, the loss."""
+        best, metric = self.progress.best_value, self.config.trainer.metric
         if best is None:
             return True
-        if value == best:
+        if value == best or (metric is Metric.bleu and max(value, best) < _LEAST_BLEU):
             return loss < self.progress.best_loss
-        return value > best if self.config.trainer.metric.higher_is_better else value < best
+        return value > best if metric.higher_is_better else value < best
 
     def _is_over(self) -> bool:
         return self.progress.step >= self.total_steps or self._ran_out_of_patience()

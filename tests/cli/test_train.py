@@ -13,6 +13,7 @@ import pytest
 import torch
 from waiting import wait_for
 
+import mt
 from mt.checkpoint import RunDirectory, load_checkpoint
 from mt.cli.train import main, train_and_report
 from mt.config import Config
@@ -66,8 +67,9 @@ def test_training_ends_with_the_score_and_the_next_commands(
     assert done.returncode == 0, done.stderr
     for word in ("device", "threads", "600 training pairs", "parameters", "run         a run"):
         assert word in done.stderr
-    events = RunDirectory.open(tmp_path / "a run").read_metrics()
-    best = max((e for e in events if e["event"] == "valid"), key=lambda e: (e["bleu"], -e["loss"]))
+    trained = RunDirectory.open(tmp_path / "a run")
+    judged = [event for event in trained.read_metrics() if event["event"] == "valid"]
+    [best] = [event for event in judged if event["step"] == trained.load_model("best").step]
     said = (best["step"], f"{best['bleu']:.2f}", f"{best['ppl']:.2f}")
     assert "Best on valid, update {}: BLEU {}, perplexity {}".format(*said) in done.stdout
     assert best["signature"] in done.stdout
@@ -183,7 +185,9 @@ def test_mistakes_get_one_clear_message(
             RuntimeError(
                 "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"
             ),
-            "out of memory: lower trainer.batch_tokens (now 2000) or data.max_length (now 128)",
+            "out of memory: lower trainer.batch_tokens (now 2000) or data.max_length (now 128), "
+            "while trainer.accumulate keeps the size of an update; where the model itself does not "
+            "fit, its sizes in model, or tokenizer.vocab_size (now 2000)",
         ),
         (OSError(28, "No space left on device", "runs/x"), "No space left on device: 'runs/x'"),
         (
@@ -285,6 +289,13 @@ def test_a_full_disk_under_the_help_is_no_traceback(tmp_path: Path) -> None:
             command("--help"), cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True
         )
     assert (done.returncode, done.stderr) == (1, "mt-train: [Errno 28] No space left on device\n")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "compare", "translate"])
+def test_every_command_tells_the_version_of_mt(command: str) -> None:
+    arguments = [sys.executable, "-m", f"mt.cli.{command}", "--version"]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"mt {mt.__version__}\n", "")
 
 
 def test_help_needs_no_torch() -> None:

@@ -122,6 +122,11 @@ def test_hard_lines_get_one_line_each_and_never_end_it(
     assert caplog.text.count("is cut to its first 50") == 2
 
 
+def test_what_windows_adds_to_lines_is_no_part_of_the_source(run: Callable[..., Outcome]) -> None:
+    outcome = run("--format=json", stdin="\ufeffbado\r\n\r\nfena\r\n".encode())
+    assert [json.loads(line)["source"] for line in outcome.lines] == ["bado", "", "fena"]
+
+
 def test_a_line_that_is_not_utf8_is_named_by_its_place_in_all_of_the_input(
     run: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

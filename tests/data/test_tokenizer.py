@@ -12,7 +12,7 @@ import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mt.choices import TokenizerKind
+from mt.choices import Normalization, TokenizerKind
 from mt.config import TokenizerConfig
 from mt.data.tokenizer import (
     BOS_ID,
@@ -58,6 +58,16 @@ def test_decode_undoes_encode_up_to_normalisation(tokenizer: Tokenizer, text: st
     normal = processor.normalize(text).replace("▁", " ").removeprefix(" ")
     expected = "".join(" " if len(f"a{c}b".splitlines()) > 1 else c for c in normal)
     assert tokenizer.decode(tokenizer.encode([text])[0]) == expected
+
+
+def test_normalisation_can_be_left_out(tmp_path: Path) -> None:
+    texts = ["你好，世界！ 10\u00a0m² … ½", "１２時に会いましょう！"]
+    lines = texts * 20 + LINES
+    for kind, kept in ((Normalization.identity, True), (Normalization.nmt_nfkc, False)):
+        config = TokenizerConfig(vocab_size=320, normalization=kind)
+        [tokenizer, _] = train_tokenizers(lines, lines, config, cache_dir=tmp_path)
+        back = [tokenizer.decode(ids) for ids in tokenizer.encode(texts)]
+        assert (back == texts) == kept
 
 
 @given(text=st.text(max_size=60))

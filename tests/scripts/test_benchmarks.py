@@ -44,6 +44,16 @@ def multi30k(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", ["training", "data", "translation"])
+def test_mistakes_are_one_line(name: str) -> None:
+    command = [sys.executable, str(SCRIPTS / f"benchmark_{name}"), "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = [line for line in done.stderr.splitlines() if "error" in line]
+    assert line.startswith(f"benchmark_{name}: error: ") and "nowhere" in line
+    assert "Traceback" not in done.stderr
+
+
 def test_training(multi30k: Path, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     small = ["--updates=2", "--repeats=1", "--sentences=2", "--threads=1"]

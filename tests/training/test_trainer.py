@@ -8,6 +8,7 @@ import signal
 import unittest.mock
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -457,7 +458,10 @@ def test_early_stop_counts_validations_without_progress(
 
 
 @pytest.mark.parametrize("metric", list(Metric))
-def test_best_checkpoint_is_the_best_by_the_metric(config: Config, metric: Metric) -> None:
+def test_best_checkpoint_is_the_best_by_the_metric(
+    config: Config, monkeypatch: pytest.MonkeyPatch, metric: Metric
+) -> None:
+    monkeypatch.setattr(trainer_module, "_LEAST_BLEU", 0.0)  # this tiny model has no more
     config = change(config, metric=metric, max_steps=30, validate_every=5)
     outcome = train(config)
     events = [e for e in RunDirectory(config.run).read_metrics() if e["event"] == "valid"]
@@ -625,6 +629,30 @@ def test_a_resumed_plateau_goes_on_waiting(config: Config, monkeypatch: pytest.M
     events = RunDirectory(config.run).read_metrics()
     rates = [event["lr"] for event in events if event["event"] == "train"]
     assert rates == [0.01] * 6 + [0.005] * 4 + [0.0025] * 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "better"),
+    [
+        (Metric.bleu, (20.0, 2.0), (20.1, 3.0), True),
+        (Metric.bleu, (20.0, 2.0), (19.9, 1.0), False),
+        (Metric.bleu, (20.0, 2.0), (20.0, 1.9), True),
+        (Metric.bleu, (0.4, 6.0), (0.2, 3.5), True),  # noise: the loss tells
+        (Metric.bleu, (0.2, 3.5), (0.4, 6.0), False),
+        (Metric.bleu, (0.9, 3.0), (1.1, 3.5), True),
+        (Metric.bleu, (1.1, 3.5), (0.9, 3.0), False),
+        (Metric.loss, (0.4, 0.4), (0.2, 0.2), True),
+        (Metric.loss, (0.2, 0.2), (0.4, 0.4), False),
+    ],
+)
+def test_what_is_better(
+    metric: Metric, before: tuple[float, float], after: tuple[float, float], better: bool
+) -> None:
+    trainer: Any = SimpleNamespace(
+        config=Config(trainer=TrainerConfig(metric=metric)),
+        progress=Progress(best_value=before[0], best_loss=before[1]),
+    )
+    assert Trainer._is_better(trainer, *after) is better
 
 
 def test_patience_begins_anew_with_progress(
