@@ -266,7 +266,7 @@ class OptimConfig:
 class TrainerConfig:
     """The training loop: how long, how large the batches, how often to validate and save."""
 
-    max_epochs: int = 10
+    max_epochs: int = 10  # with more on resuming, a cosine rate goes on along the longer curve
     max_steps: int | None = None  # optimizer updates; None: max_epochs alone decides
     batch_tokens: int = 2000  # padded tokens of the longer side, a batch
     accumulate: int = 1  # batches an update, weighted by their tokens
