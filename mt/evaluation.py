@@ -4,8 +4,6 @@ The hypotheses are written one line a source sentence, with the references besid
 `sacrebleu` command gives the same scores of raw text.
 """
 
-import codecs
-import gzip
 import hashlib
 import json
 import logging
@@ -19,6 +17,7 @@ from mt import metrics
 from mt.alignment_quality import AlignmentQuality, measure_alignment
 from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import Config
+from mt.data.reading import CorpusFile, has_byte_order_mark
 from mt.decoding import TeacherForced, teacher_forced_loss
 from mt.device import DTYPES, select_device, select_precision
 from mt.evaluation_set import EvaluationSet, encode_pairs
@@ -272,11 +271,6 @@ def _holds_another(path: Path, evaluation: Evaluation, data: EvaluationSet) -> b
     return found != (data.origin, list(map(str, evaluation.others)), _reference_paths(data))
 
 
-def _has_byte_order_mark(path: Path) -> bool:
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
-
-
 def _reference_paths(data: EvaluationSet) -> list[str]:
     return [str(path.resolve()) for path in data.reference_files]
 
@@ -310,7 +304,8 @@ def write_evaluation(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_text(evaluation.hypotheses))
     references = data.reference_files
-    if not references or any(map(_has_byte_order_mark, references)):  # sacrebleu would count it
+    if not references or any(has_byte_order_mark(CorpusFile(path)) for path in references):
+        # sacrebleu would take the mark for a part of the first word.
         references = _write_references(data, path)
     results = path.with_suffix(".json")
     command = sacrebleu_command(path, references, data, language=language)

@@ -4,6 +4,7 @@ A line ends at a line feed and nowhere else: Unicode line separators, form feeds
 control characters inside a sentence never shift the alignment. Errors name the file and the line.
 """
 
+import codecs
 import gzip
 import hashlib
 import json
@@ -16,7 +17,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-_BOM = b"\xef\xbb\xbf"
 _GZIP_MAGIC = b"\x1f\x8b"
 _FOREIGN_MAGICS = (b"\xfd7zXZ\0", b"(\xb5/\xfd", b"BZh91AY&SY")  # xz, Zstandard, bzip2
 _BREAKS = re.compile(r"[\r\n]+")
@@ -57,7 +57,7 @@ def read_lines(file: CorpusFile) -> Iterator[str]:
     with _open(file) as stream:
         for number, line in enumerate(stream, start=1):
             if number == 1:
-                line = line.removeprefix(_BOM)
+                line = line.removeprefix(codecs.BOM_UTF8)
             try:
                 yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
             except UnicodeDecodeError as error:
@@ -65,6 +65,12 @@ def read_lines(file: CorpusFile) -> Iterator[str]:
                     f"{file}, line {number}: invalid UTF-8 (byte 0x{line[error.start]:02x} at "
                     f"position {error.start + 1}); convert the file to UTF-8"
                 ) from None
+
+
+def has_byte_order_mark(file: CorpusFile) -> bool:
+    """Say whether a file begins with what `read_lines` leaves out."""
+    with _open(file) as stream:
+        return stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
 def text_rows(src: CorpusFile, tgt: CorpusFile) -> Iterator[Row]:
