@@ -27,10 +27,15 @@ class AlignmentQuality(NamedTuple):
             of Och & Ney 2003, section 5. 0 is perfect agreement.
         mass: The share of a target word's attention that lies on its gold source words, the mean
             over the target words that have some.
+        diagonal: The error rate of a model that looks nowhere: each target word linked to the
+            source word at the same share of the way through the sentence.
+        least: The least error rate that one link for each target word allows.
     """
 
     error_rate: float
     mass: float
+    diagonal: float
+    least: float
 
 
 def measure_alignment(
@@ -74,14 +79,42 @@ def measure_alignment(
 
 def compare_links(found: Sequence[WordAlignment], gold: Sequence[Links]) -> AlignmentQuality:
     """Compare the alignments of sentences with their gold links."""
-    n_common = n_links = 0
+    own, diagonal, best = _Agreement(), _Agreement(), _Agreement()
     masses: list[float] = []
     for alignment, links in zip(found, gold, strict=True):
-        n_common += len(set(alignment.links) & set(links))
-        n_links += len(alignment.links) + len(set(links))
         expected = np.zeros(alignment.weights.shape)  # (target words, source words)
         for source, target in links:
             expected[target, source] = 1.0
         linked = expected.any(axis=1)
         masses += (alignment.weights * expected).sum(axis=1)[linked].tolist()
-    return AlignmentQuality(1 - 2 * n_common / max(1, n_links), float(np.mean(masses or [0.0])))
+        own.add(alignment.links, links)
+        words = len(alignment.target_words), len(alignment.source_words)
+        diagonal.add(diagonal_links(*words), links)
+        best.add([(int(row.argmax()), j) for j, row in enumerate(expected) if row.size], links)
+    mass = float(np.mean(masses or [0.0]))
+    return AlignmentQuality(own.error_rate, mass, diagonal.error_rate, best.error_rate)
+
+
+def diagonal_links(n_target: int, n_source: int) -> Links:
+    """Link each target word to the source word at the same share of the way through the sentence.
+
+    >>> diagonal_links(4, 2)
+    [(0, 0), (0, 1), (1, 2), (1, 3)]
+    """
+    return [((2 * j + 1) * n_source // (2 * n_target), j) for j in range(n_target) if n_source]
+
+
+class _Agreement:
+    """Counts of links, as sentence after sentence comes in."""
+
+    def __init__(self) -> None:
+        self._common = self._all = 0
+
+    def add(self, found: Links, gold: Links) -> None:
+        self._common += len(set(found) & set(gold))
+        self._all += len(set(found)) + len(set(gold))
+
+    @property
+    def error_rate(self) -> float:
+        """1 - 2 |A ∩ G| / (|A| + |G|); 1 where there is no link at all."""
+        return 1 - 2 * self._common / max(1, self._all)

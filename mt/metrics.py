@@ -112,7 +112,7 @@ def bleu(
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
-    """Compute corpus chrF2 (Popović 2015); arguments and errors as for `bleu`."""
+    """Compute corpus chrF2 (Popović 2015, with β of 2); arguments and errors as for `bleu`."""
     return _score("chrF2", CHRF(), hypotheses, references)
 
 

@@ -145,13 +145,14 @@ class TestComparison:
         for second_score, verdict in (
             (metrics.SystemScore(40.5, 1.25, 0.001), "-9.50 BLEU, p = 0.001 (significant"),
             (metrics.SystemScore(51.25, 1.25, 0.3), "+1.25 BLEU, p = 0.300 (not significant"),
-            (metrics.SystemScore(50.0, 1.25, 0.05), "+0.00 BLEU, p = 0.050 (not significant"),
+            (metrics.SystemScore(52.0, 1.25, 0.024), "+2.00 BLEU, p = 0.024 (significant"),
+            (metrics.SystemScore(50.0, 1.25, 0.025), "+0.00 BLEU, p = 0.025 (not significant"),
         ):
             scores = [metrics.SystemScore(50.0, 0.75, None), second_score]
             changed = replace(split, paired=metrics.PairedScores("signature", scores))
             text = plain_table(comparison, changed)
             names = f"{second.name} against {first.name}"
-            line = f"{names}: {verdict} at 0.05, paired bootstrap, one-sided)"
+            line = f"{names}: {verdict}: paired bootstrap, one-sided, against 0.025)"
             assert line in text.splitlines()
             rows = [line.split()[1:4] for line in text.splitlines()[3:5]]
             assert rows == [["50.00", "±", "0.75"], [f"{second_score.value:.2f}", "±", "1.25"]]
@@ -172,7 +173,7 @@ class TestComparison:
                     evaluation,
                     scores=[bleu, replace(chrf, value=70.0 + n), *others],
                     teacher_forced=TeacherForced(float(n), 9),
-                    alignment=AlignmentQuality(n / 10, n / 8),
+                    alignment=AlignmentQuality(n / 10, n / 8, 0.75, 0.05),
                     seconds=20 / (10 * n),
                 )
             )
@@ -194,7 +195,13 @@ class TestComparison:
         second = "baseline  32.00 ± 0.75  72.00  7.39  0.200  1,002  2 min 00 s  502  20.0"
         lines = plain_table(compared, changed).splitlines()[2:5]
         assert [re.sub("  +", "  ", line) for line in lines] == [headings, first, second]
+        note = (
+            "AER: alignment error rate of attention against the gold word alignment; the diagonal "
+            "has 0.750, and one link for each word 0.050 at best"
+        )
+        assert note in plain_table(compared, changed).splitlines()
         report = write_report(compared, tmp_path).read_text("utf-8").splitlines()
+        assert f"- {note}" in report
         for row in (headings, first, second):
             assert f"| {row.replace('  ', ' | ')} |" in report
         for line in (

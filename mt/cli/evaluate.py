@@ -104,8 +104,12 @@ def _describe(
         rows.append(("perplexity", f"{forced.perplexity:.2f}", "a token, teacher-forced"))
     alignment = evaluation.alignment
     if alignment is not None:
-        note = f"{alignment.mass:.1%} of attention on the gold words, reading the references"
-        rows.append(("alignment error", f"{alignment.error_rate:.3f}", note))
+        scale = (
+            f"a diagonal: {alignment.diagonal:.3f}, one link a word: {alignment.least:.3f} at best"
+        )
+        rows.append(("alignment error", f"{alignment.error_rate:.3f}", scale))
+        on_gold = f"{alignment.mass:.1%}"
+        rows.append(("attention", on_gold, "on the gold words, reading the references"))
     speed = f"{evaluation.sentences_per_second:.1f}"
     rows.append(("speed", speed, f"sentences a second, {evaluation.seconds:.1f} s in all"))
     rows += _describe_faults(evaluation, unit=length_unit(system.config.data.tgt))

@@ -25,6 +25,15 @@ RESUMABLE = (
 """What a resumed run may change: how long it goes on, and where."""
 
 _BARE_BRACE = re.compile(r"(?<!\$)\{")
+_FILE_NAMES = re.compile(r"[\w/-]+(,[\w/-]+)*")  # one file of a group, or several to sweep
+_OWN_FILES = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
+_OTHER_NAMES = {  # of options, in other trainers
+    "learning_rate": "optim.lr",
+    "batch_size": "trainer.batch_tokens",
+    "epochs": "trainer.max_epochs",
+    "hidden_size": "model.decoder_size",
+    "attention": "model.score",
+}
 
 
 def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
@@ -37,15 +46,22 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
     that Hydra asks for.
 
     Raises:
-        ValueError: A key that does not exist; the message names the nearest that does.
+        ValueError: A key or a file of a group that does not exist, the message names the nearest
+            that does; or an argument that is no setting.
     """
+    arguments = list(arguments)
     options, open_ended, texts = _option_keys(Config, "")
     groups = [path.name for path in configs.iterdir() if path.is_dir()]
+    own_files = any(argument.startswith(_OWN_FILES) for argument in arguments)
     checked = []
-    for argument in arguments:
+    for before, argument in zip(["", *arguments], arguments, strict=False):
         name, _, value = argument.partition("=")
         key = name.lstrip("+~").split("@")[0]
         if not is_override(argument):
+            _check_bare(argument, options, follows_option=before.startswith("-"))
+            checked.append(argument)
+        elif key in groups and not own_files:
+            _check_files(key, value, configs)
             checked.append(argument)
         elif any(key.startswith(f"{table}.") for table in open_ended):
             checked.append(_in_grammar(f"++{key}" if name == key else name, value, is_text=True))
@@ -56,6 +72,35 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
         else:
             raise ValueError(_unknown(key, [*options, *groups]))
     return checked
+
+
+def _check_bare(argument: str, options: list[str], *, follows_option: bool) -> None:
+    """Refuse what a user may take for a setting, and Hydra would without advice."""
+    if argument.startswith("--"):
+        name = argument[2:].partition("=")[0].replace("-", "_")
+        same = [key for key in options if key.split(".")[-1] == name]
+        if "run" not in same and (key := next(iter(same), _OTHER_NAMES.get(name))):
+            raise ValueError(f"there is no {argument}: settings have no dashes, {key}=VALUE")
+    elif not argument.startswith(("-", "~")) and not follows_option:
+        raise ValueError(
+            f"{argument!r} sets nothing: settings are written OPTION=VALUE, and the folder of a "
+            f"run is run={argument}"
+        )
+
+
+def _check_files(group: str, value: str, configs: Path) -> None:
+    if not _FILE_NAMES.fullmatch(value):
+        return  # a list or a function of Hydra's grammar
+    folder = configs / group
+    files = sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+    for name in value.split(","):
+        if name not in (*files, "null"):
+            near = difflib.get_close_matches(name, files, n=1)
+            advice = f"did you mean {near[0]}? " if near else ""
+            raise ValueError(
+                f"there is no {group}={name}: {advice}accepted is "
+                f"{', '.join(sorted(files, key=lambda file: ('/' in file, file)))}"
+            )
 
 
 def _in_grammar(name: str, value: str, *, is_text: bool) -> str:
@@ -150,9 +195,10 @@ def _option_keys(schema: type, prefix: str) -> tuple[list[str], list[str], list[
 
 
 def _unknown(key: str, accepted: list[str]) -> str:
-    near = difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)
+    near = [_OTHER_NAMES[last]] if (last := key.split(".")[-1]) in _OTHER_NAMES else []
+    near = near or difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)
     if not near:  # a bare name whose group was forgotten: lr for optim.lr
-        near = [option for option in accepted if option.split(".")[-1] == key][:1]
+        near = [option for option in accepted if option.split(".")[-1] == last][:1]
     advice = f"did you mean {near[0]}?" if near else f"sections are {', '.join(_sections())}."
     return f"there is no option {key!r}: {advice} `mt-train --cfg job` prints all of them"
 

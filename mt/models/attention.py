@@ -1,4 +1,7 @@
-"""Attention: five score functions and the masked, weighted sum that they share."""
+"""Attention: five score functions and the masked, weighted sum that they share.
+
+s is the decoder state that asks, the query; hⱼ is the encoder state at source position j.
+"""
 
 import math
 from typing import NamedTuple
@@ -38,16 +41,16 @@ class Attended(NamedTuple):
 
 
 class AdditiveScore(nn.Module):
-    """score(q, s) = vᵀ tanh(W q + U s); Bahdanau et al. 2015, A.1.2."""
+    """score(s, h) = vᵀ tanh(W s + U h + b); Bahdanau et al. 2015, A.1.2, where there is no b."""
 
     def __init__(self, *, query_size: int, memory_size: int, attention_size: int) -> None:
         super().__init__()
         self.query = nn.Linear(query_size, attention_size, bias=False)  # W
-        self.key = nn.Linear(memory_size, attention_size)  # U
+        self.key = nn.Linear(memory_size, attention_size)  # U and b
         self.energy = nn.Linear(attention_size, 1, bias=False)  # v
 
     def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S A"]:
-        """Return U s."""
+        """Return U h + b."""
         keys: Tensor = self.key(states)
         return keys.to(at_least_fp32(keys.dtype))
 
@@ -68,11 +71,11 @@ class AdditiveScore(nn.Module):
 
 
 class DotScore(nn.Module):
-    """score(q, s) = qᵀ s; Luong et al. 2015, 3.1 (dot).
+    """score(s, h) = sᵀ h; Luong et al. 2015, 3.1 (dot).
 
     Times `scale`, which is 1/√M for the scaled dot product (Vaswani et al. 2017, eq. 1); with
-    `squash`, passed through tanh, so that every score lies between -1 and 1 before the softmax
-    (from neither paper: a bound that shows what the softmax needs).
+    `squash`, passed through tanh, so that every score lies between -1 and 1 (from neither paper: no
+    weight can then be more than e² = 7.4 times another, and attention cannot settle on one word).
     """
 
     def __init__(self, *, scale: float = 1.0, squash: bool = False) -> None:
@@ -93,14 +96,14 @@ class DotScore(nn.Module):
 
 
 class GeneralScore(nn.Module):
-    """score(q, s) = qᵀ W s; Luong et al. 2015, 3.1 (general)."""
+    """score(s, h) = sᵀ W h; Luong et al. 2015, 3.1 (general)."""
 
     def __init__(self, *, query_size: int, memory_size: int) -> None:
         super().__init__()
         self.key = nn.Linear(memory_size, query_size, bias=False)  # W
 
     def project(self, states: Float[Tensor, "B S M"]) -> Float[Tensor, "B S H"]:
-        """Return W s."""
+        """Return W h."""
         keys: Tensor = self.key(states)
         return keys
 
@@ -126,10 +129,10 @@ def build_score(
 
 
 class Attention(nn.Module):
-    """weights = softmax over real positions of score(q, sⱼ); context = Σⱼ weightsⱼ sⱼ.
+    """α = softmax over real positions of score(s, hⱼ); c = Σⱼ αⱼ hⱼ.
 
-    Bahdanau et al. 2015, eq. 5-6. One query or a whole sequence of them: the time axis T of the
-    query is free.
+    Bahdanau et al. 2015, eq. 5-6, with α the `weights` and c the `context`. One query or a whole
+    sequence of them: the time axis T of the query is free.
     """
 
     def __init__(self, score: AdditiveScore | DotScore | GeneralScore) -> None:

@@ -26,7 +26,8 @@ class ConditionalDecoder(nn.Module):
 
     The features are made of [s_t; c_t; y_{t-1}]. The conditional GRU of Sennrich et al. 2017,
     "Nematus", 2: the state that attends already knows the last token, and the state that predicts
-    has taken up what attention found.
+    has taken up what attention found. The initial state is that of `Bridge`; theirs is made of the
+    mean of the encoder's states.
     """
 
     def __init__(

@@ -76,7 +76,7 @@ class Decoder(Protocol):
 
 
 class Bridge(nn.Module):
-    """Initial decoder states: tanh(W summary); Bahdanau et al. 2015, A.2.2.
+    """Initial decoder states: tanh(W summary + b); Bahdanau et al. 2015, A.2.2, without b.
 
     Theirs reads the first backward state alone; the summary holds the last forward one as well.
     """
@@ -94,7 +94,7 @@ class Bridge(nn.Module):
 
 
 class Readout(nn.Module):
-    """features = dropout(tanh(W [state; context; embedding])).
+    """features = dropout(tanh(W [state; context; embedding] + b)).
 
     The deep output of Bahdanau et al. 2015, A.2.2, with tanh in the place of maxout and the new
     state in the place of the one before.
@@ -213,7 +213,8 @@ class AttentionDecoder(nn.Module):
 class FixedContextDecoder(nn.Module):
     """The baseline: s_t = GRU(s_{t-1}, [y_{t-1}; c]) with one c for the whole source.
 
-    Cho et al. 2014, 2.2: c enters every step, and the features are made of [s_t; c; y_{t-1}].
+    Cho et al. 2014, 2.2: c enters every step, and the features are made of [s_t; c; y_{t-1}]. Here
+    c is the encoder's summary, the last state of each direction; theirs is tanh(V h_S) of one.
     """
 
     def __init__(

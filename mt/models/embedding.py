@@ -14,8 +14,9 @@ class Embedding(nn.Module):
     """Token vectors, times √E so that a matrix shared with the output layer serves both.
 
     The scale is that of Vaswani et al. 2017, 3.4. Word dropout replaces whole vectors by zero, one
-    draw a position, made before any recurrence runs (Sennrich & Zhang 2019, 3.3, after Gal &
-    Ghahramani 2016); what is left is scaled up as in `nn.Dropout`, and ordinary dropout follows.
+    draw a position, made before any recurrence runs (Sennrich & Zhang 2019, 3.3; Gal & Ghahramani
+    2016 drop all occurrences of a type at once); what is left is scaled up as in `nn.Dropout`, and
+    ordinary dropout follows.
     """
 
     def __init__(self, vocab_size: int, size: int, *, dropout: float, word_dropout: float) -> None:

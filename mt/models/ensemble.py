@@ -31,8 +31,8 @@ class EnsembleStep(NamedTuple):
 class Ensemble:
     """score(y_t) = mean over models of log p(y_t | y_<t, x).
 
-    Ensembles as in Sutskever et al. 2014, 3.6, which gives no formula. This one takes the geometric
-    mean of the probabilities and does not normalise it: over the vocabulary it sums to 1 or less.
+    Ensembles as in Sutskever et al. 2014, 3.6, which gives no formula. This is the usual geometric
+    mean of the probabilities, not normalised: over the vocabulary it sums to 1 or less.
 
     Attention is the mean over the models that have it.
 

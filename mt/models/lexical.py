@@ -9,15 +9,16 @@ from mt.models.tanh import tanh
 
 
 class Lexical(nn.Module):
-    """fˡ_t = tanh(Σⱼ α_tj xⱼ), hˡ_t = tanh(W fˡ_t) + fˡ_t.
+    """fˡ_t = tanh(Σⱼ α_tj xⱼ), hˡ_t = tanh(W fˡ_t + b) + fˡ_t.
 
-    xⱼ is the embedding of source token j, α_tj the attention that step t pays to it. Nguyen &
-    Chiang 2018, "Improving Lexical Choice in Neural Machine Translation", 4.
+    xⱼ is the embedding of source token j as the encoder reads it, scaled and with its dropout, and
+    α_tj the attention that step t pays to it. Nguyen & Chiang 2018, "Improving Lexical Choice in
+    Neural Machine Translation", 4, where W has no bias b.
     """
 
     def __init__(self, size: int, *, dropout: float) -> None:
         super().__init__()
-        self.linear = nn.Linear(size, size)  # W
+        self.linear = nn.Linear(size, size)  # W and b
         self.dropout = Dropout(dropout)
 
     def forward(
@@ -31,7 +32,9 @@ class Lexical(nn.Module):
 
 
 class LexicalOutput(nn.Module):
-    """The output layer of features [h_t; hˡ_t]: logits = Wᵒ h_t + bᵒ + Wˡ hˡ_t; Nguyen & Chiang, 4.
+    """The output layer of features [h_t; hˡ_t]: logits = Wᵒ h_t + bᵒ + Wˡ hˡ_t.
+
+    Nguyen & Chiang 2018, 4, who have a second bias bˡ, of which the sum would be all that counts.
 
     Args:
         recurrent: Wᵒ and bᵒ, the output layer of a model without a lexical part.

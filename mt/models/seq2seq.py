@@ -54,7 +54,7 @@ class StepOutput(NamedTuple):
 
 
 class Seq2Seq(nn.Module):
-    """p(y | x) = Π_t softmax(output_layer(features_t)); Sutskever et al. 2014, eq. 1."""
+    """p(y | x) = Π_t softmax(output_layer(features_t))[y_t]; Sutskever et al. 2014, eq. 1."""
 
     def __init__(
         self,

@@ -28,9 +28,9 @@ class Schedule:
     """The learning rate of every update: linear warm-up, then constant, falling or stepped.
 
     Cosine falls from `lr` to `min_lr` over all updates after warm-up (Loshchilov & Hutter 2017, eq.
-    5); inverse_sqrt falls with 1/√step (Vaswani et al. 2017, 5.3, there one update earlier);
-    plateau multiplies the rate by `plateau_factor` after `plateau_patience` validations without
-    progress.
+    5); inverse_sqrt falls with 1/√step (Vaswani et al. 2017, 5.3, who count steps from 1 and so are
+    one update ahead); plateau multiplies the rate by `plateau_factor` after `plateau_patience`
+    validations without progress.
     """
 
     def __init__(self, config: OptimConfig, *, total_steps: int) -> None:
@@ -72,8 +72,9 @@ class Schedule:
 
 
 class ExponentialMovingAverage:
-    """average ← d · average + (1 - d) · parameter after every update; Polyak & Juditsky 1992.
+    """average ← d · average + (1 - d) · parameter after every update.
 
+    Averaging is after Polyak & Juditsky 1992, who weigh all updates alike.
     As long as that is less than the decay d is (1 + step) / (10 + step), so that the first, random
     parameters are soon forgotten: up to update 4,490 for 0.998 and 8,990 for 0.999, and until then
     about the last ninth of the updates is in the average.

@@ -1,5 +1,7 @@
 """The command line before Hydra sees it, and all configurations that come with mt."""
 
+import re
+
 import pytest
 from hydra import compose, initialize_config_dir
 
@@ -159,6 +161,8 @@ def test_the_readmes_own_corpus_is_read_as_it_says() -> None:
     [
         ("optim.lrr", "did you mean optim.lr?"),
         ("lexical", "did you mean model.lexical?"),
+        ("optim.learning_rate", "did you mean optim.lr?"),
+        ("batch_size", "did you mean trainer.batch_tokens?"),
         ("qqqq", "sections are run, resume, seed, data, tokenizer, model, optim, trainer, search."),
     ],
 )
@@ -166,6 +170,44 @@ def test_an_unknown_key_gets_advice(key: str, advice: str) -> None:
     with pytest.raises(ValueError, match=f"there is no option '{key}': ") as raised:
         checked_overrides([f"{key}=1"], CONFIGS)
     assert advice in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["model=atention"],
+            "there is no model=atention: did you mean attention? accepted is atte",
+        ),
+        (["experiment=qqqq"], "there is no experiment=qqqq: accepted is multi30k_de_en, mult"),
+        (["-m", "model=attention,basline"], "there is no model=basline: did you mean baseline?"),
+        (["experiment=ladder/wde"], "did you mean ladder/wide?"),
+        (["runs/mine"], "'runs/mine' sets nothing: settings are written OPTION=VALUE, and the fo"),
+        (["seed=1", "x"], "and the folder of a run is run=x"),
+        (["--epochs", "5"], "there is no --epochs: settings have no dashes, trainer.max_epochs=V"),
+        (["--max-epochs=5"], "there is no --max-epochs=5: settings have no dashes, trainer.max_e"),
+        (["--lr", "1"], "there is no --lr: settings have no dashes, optim.lr=VALUE"),
+    ],
+)
+def test_what_is_no_setting_gets_advice(arguments: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        checked_overrides(arguments, CONFIGS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--cfg", "job"],
+        ["--info=all", "seed=1"],
+        ["--run", "seed=1"],
+        ["-cd", "mine", "experiment=mine"],
+        ["--config-dir=mine", "experiment=mine"],
+        ["experiment=null", "~debug"],
+        ["experiment='ladder/wide'", "model=glob(*)", "-m"],
+    ],
+)
+def test_hydras_own_options_and_files_elsewhere_are_left_to_it(arguments: list[str]) -> None:
+    assert checked_overrides(arguments, CONFIGS) == arguments
 
 
 def test_a_resumed_run_may_change_how_long_it_goes_on_and_where() -> None:
