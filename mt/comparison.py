@@ -111,7 +111,7 @@ def compare(
     Raises:
         FileNotFoundError: no run at a path, or no such checkpoint.
         ValueError: fewer than two runs, the same one twice, different language pairs, an unknown
-            split, or a split without sentences.
+            split, a split without sentences, or a SACREBLEU_SEED that is no seed.
     """
     names = run_names(paths)
     configs = [RunDirectory.open(path).load_config() for path in paths]
@@ -185,11 +185,12 @@ def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfi
 
 
 def _check_complete(paths: Sequence[Path], checkpoint: str, sets: Sequence[EvaluationSet]) -> None:
-    """Look for checkpoints and text, so that what is missing is said before a run translates.
+    """Look for checkpoints, text and a seed, so that a fault is told before a run translates.
 
     Raises:
         FileNotFoundError, ValueError: as in `compare`.
     """
+    metrics.check_resampling_seed()
     for path in paths:
         RunDirectory.open(path).checkpoint_path(checkpoint)
     for data in sets:

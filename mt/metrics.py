@@ -5,6 +5,7 @@ for each of them, the list of its reference translations; sentences may have dif
 references. Nothing here knows a model.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -184,8 +185,9 @@ def paired_bootstrap(
         samples: how many resamples.
 
     Raises:
-        ValueError: as `bleu`, and when there is no system.
+        ValueError: as `bleu` and `check_resampling_seed`, and when there is no system.
     """
+    check_resampling_seed()
     if not systems:
         raise ValueError("no systems to compare: give the translations of at least one")
     for hypotheses in systems:
@@ -211,6 +213,21 @@ def paired_bootstrap(
             for result in results
         ],
     )
+
+
+def check_resampling_seed() -> None:
+    """Look whether sacreBLEU can draw the resamples from the SACREBLEU_SEED of the environment.
+
+    Raises:
+        ValueError: It is neither a positive whole number nor none. Of 0 sacreBLEU makes none, which
+            is another draw each time, and calls it 0.
+    """
+    seed = os.environ.get("SACREBLEU_SEED", "1")
+    if seed.lower() != "none" and not (re.fullmatch("[0-9]+", seed) and int(seed)):
+        raise ValueError(
+            f"SACREBLEU_SEED={seed} in the environment: accepted is a whole number from 1, or "
+            "none, which draws other samples each time"
+        )
 
 
 def _p_value(result: Result, first_score: float) -> float | None:

@@ -49,6 +49,7 @@ def test_sentences_count_by_their_links_and_a_word_without_gold_has_no_mass():
     quality = compare_links([one, two], [[(0, 0)], [(1, 1)]])
     assert quality.error_rate == pytest.approx(1 - 2 * 2 / (3 + 2))
     assert quality.mass == pytest.approx((0.9 + 0.8) / 2)
+    assert compare_links([one], [[(0, 0), (0, 0)]]) == compare_links([one], [[(0, 0)]])
     assert compare_links([], []) == (1.0, 0.0, 1.0, 1.0)
 
 

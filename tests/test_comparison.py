@@ -18,8 +18,9 @@ from mt.checkpoint import RunDirectory
 from mt.comparison import compare, run_names
 from mt.comparison_report import duration, plain_table, write_report
 from mt.decoding import TeacherForced, search_ids
-from mt.evaluation_set import EvaluationSet
-from mt.gradient_reach import GradientReach
+from mt.evaluation import load_system
+from mt.evaluation_set import EvaluationSet, encode_pairs
+from mt.gradient_reach import GradientReach, measure_reach
 from mt.sentence_views import (
     BUCKETS,
     Example,
@@ -115,14 +116,50 @@ class TestComparison:
         assert [system.name for system in comparison.systems] == ["attention", "baseline"]
         assert comparison.same_vocabulary
         for system, run in zip(comparison.systems, (attention_run, baseline_run), strict=True):
-            assert system.seconds == RunDirectory.open(run).read_metrics()[-1]["seconds"]
+            end = RunDirectory.open(run).read_metrics()[-1]
+            assert system.seconds == end["seconds"]
+            assert system.tokens_per_second == end["tokens_per_s"]
 
     def test_the_numbers_agree_with_each_other(self, comparison):
         for split in comparison.splits:
             for score, evaluation in zip(split.paired.systems, split.evaluations, strict=True):
                 assert score.value == pytest.approx(evaluation.bleu.value)
             assert sum(bucket.sentences for bucket in split.buckets) == len(split.data.sources)
-            assert len(split.reach) == 2
+
+    def test_each_system_has_its_own_reach_on_each_split(
+        self, comparison, attention_run, baseline_run
+    ):
+        for split in comparison.splits:
+            for run, reach in zip((attention_run, baseline_run), split.reach, strict=True):
+                translator = load_system(run, device="cpu").translator
+                pairs = encode_pairs(translator.tokenizers, split.data)
+                assert reach == measure_reach(translator.models[0], pairs)
+
+    def test_the_checkpoint_asked_for_is_compared(self, attention_run, baseline_run):
+        with unittest.mock.patch("mt.comparison.load_system", wraps=load_system) as spy:
+            compare([attention_run, baseline_run], checkpoint="last", device="cpu", beam_size=1)
+        assert [call.kwargs["checkpoint"] for call in spy.call_args_list] == ["last", "last"]
+
+    def test_the_gradient_is_measured_on_so_many_pairs_at_most(
+        self, attention_run, baseline_run, monkeypatch
+    ):
+        monkeypatch.setattr("mt.comparison.REACH_PAIRS", 3)
+        with unittest.mock.patch("mt.comparison.measure_reach", wraps=measure_reach) as spy:
+            compare([attention_run, baseline_run], device="cpu", beam_size=1)
+        assert [len(call.args[1]) for call in spy.call_args_list] == [3, 3]
+
+    def test_other_vocabularies_are_seen(self, attention_run, baseline_run):
+        def load(path, **options):
+            system = load_system(path, **options)
+            if path == baseline_run:
+                system.translator.tokenizers = unittest.mock.Mock(
+                    wraps=system.translator.tokenizers, fingerprint="another"
+                )
+            return system
+
+        with unittest.mock.patch("mt.comparison.load_system", load):
+            compared = compare([attention_run, baseline_run], device="cpu", beam_size=1)
+        assert not compared.same_vocabulary
 
     def test_the_same_seed_gives_the_same_numbers(self, comparison, attention_run, baseline_run):
         again = compare([attention_run, baseline_run], device="cpu")

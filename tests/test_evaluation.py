@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import shlex
+import shutil
 import subprocess
 import sys
 import unittest.mock
@@ -16,8 +17,8 @@ from tiny_run import write_tiny_corpus
 
 from mt import metrics
 from mt.checkpoint import RunDirectory
-from mt.config import DataConfig
-from mt.data.batching import Pair
+from mt.config import DataConfig, SearchConfig
+from mt.data.batching import Pair, collate
 from mt.decoding import score_ids, search_ids, teacher_forced_loss
 from mt.evaluation import (
     evaluate,
@@ -73,6 +74,30 @@ def test_every_source_line_has_a_hypothesis_and_all_scores(system, test_set, eva
     assert evaluation.checkpoint.name == "best.pt"
     assert evaluation.beam_size == system.config.search.beam_size
     assert evaluation.sentences_per_second > 0
+
+
+def test_the_runs_own_search_and_language_count(attention_run, test_set, tmp_path):
+    run = RunDirectory.open(shutil.copytree(attention_run, tmp_path / "run"))
+    config = run.load_config()
+    search = SearchConfig(beam_size=2, length_penalty=0.3, batch_size=7, max_length_ratio=1.5)
+    run.write_config(replace(config, search=search))
+    with (
+        unittest.mock.patch("mt.translator.search_ids", wraps=search_ids) as searched,
+        unittest.mock.patch("mt.evaluation.metrics.bleu", wraps=metrics.bleu) as bleu,
+        unittest.mock.patch("mt.evaluation.metrics.ter", wraps=metrics.ter) as ter,
+        unittest.mock.patch("mt.evaluation.metrics.paper_bleu", wraps=metrics.paper_bleu) as paper,
+    ):
+        found = evaluate(load_system(run.path, device="cpu"), test_set, paper_style=True)
+    assert searched.call_args.args[2] == search
+    assert (found.beam_size, found.length_penalty) == (2, 0.3)
+    for score in (bleu, ter, paper):
+        assert score.call_args.kwargs["language"] == config.data.tgt
+
+
+def test_no_more_pairs_at_once_than_asked_for(system, test_set):
+    with unittest.mock.patch("mt.decoding.collate", wraps=collate) as spy:
+        evaluate(system, test_set, batch_size=3)
+    assert {len(call.args[0]) for call in spy.call_args_list} == {3, 2}  # of 20 pairs
 
 
 def test_a_system_that_learned_beats_one_that_reads_other_sources(system, test_set, evaluation):

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu import corpus_bleu, corpus_chrf, corpus_ter
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.significance import PairedTest
 
 from mt import metrics
 
@@ -205,6 +207,35 @@ class TestPairedBootstrap:
         assert run() == first
         monkeypatch.setenv("SACREBLEU_SEED", "8")
         assert run() != first
+
+    @pytest.mark.parametrize("seed", ["0", "-1", "x", "", "1.5"])
+    def test_what_sacrebleu_takes_for_no_seed_is_an_error(self, monkeypatch, seed):
+        monkeypatch.setenv("SACREBLEU_SEED", seed)
+        message = f"^SACREBLEU_SEED={seed} in the environment: accepted is a whole number from 1"
+        with pytest.raises(ValueError, match=message):
+            metrics.paired_bootstrap([self.bad, self.good], self.references)
+        monkeypatch.setenv("SACREBLEU_SEED", "None")
+        assert "seed:none" in metrics.paired_bootstrap([self.bad], self.references).signature
+
+    def test_interval_and_p_are_those_of_sacrebleu(self):
+        """One half is better and one worse, so that p is neither 1 nor the least there is."""
+        mixed = (*self.bad[:16], *self.good[16:32], *self.bad[32:])
+        worse = (*self.good[:13], *self.bad[13:])
+        [first, second] = metrics.paired_bootstrap(
+            [mixed, worse], self.references, samples=200
+        ).systems
+        _, columns = PairedTest(
+            [("0", mixed), ("1", worse)],
+            {"BLEU": BLEU()},
+            [[group[0] for group in self.references]],
+            test_type="bs",
+            n_samples=200,
+        )()
+        [one, other] = columns["BLEU"]
+        assert (first.half_width, second.half_width) == (one.ci, other.ci)
+        assert 0 < one.ci != other.ci
+        assert second.p_value == other.p_value
+        assert 0.01 < second.p_value < 0.9
 
     def test_no_system_is_an_error(self):
         with pytest.raises(ValueError, match="no systems to compare"):

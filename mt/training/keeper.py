@@ -60,6 +60,8 @@ class CheckpointKeeper:
     def load_last(self) -> dict[str, Any]:
         """Read last.pt, or previous.pt where that is damaged or missing.
 
+        A damaged last.pt becomes damaged.pt, so that the next save leaves previous.pt alone.
+
         Raises:
             FileNotFoundError: Nothing has been saved yet.
             ValueError: Neither file can be read.
@@ -78,6 +80,7 @@ class CheckpointKeeper:
                 raise
             _log.warning("%s; going on from %s", error, present[-1])
             state = load_checkpoint(present[-1])
+            present[0].replace(self.directory / "damaged.pt")
         self.kept = state["kept"]
         return state
 

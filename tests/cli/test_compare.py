@@ -130,6 +130,16 @@ def test_the_options_reach_the_comparison(attention_run, baseline_run, monkeypat
     assert spy.call_args.kwargs == given
 
 
+def test_a_seed_that_is_none_is_told_before_anything_is_translated(
+    attention_run, baseline_run, monkeypatch, capsys
+):
+    monkeypatch.setenv("SACREBLEU_SEED", "x")
+    with unittest.mock.patch("mt.comparison.load_system") as load:
+        assert main([str(attention_run), str(baseline_run)]) == 1
+    assert not load.called
+    assert "SACREBLEU_SEED=x in the environment: accepted is" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

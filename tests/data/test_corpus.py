@@ -157,7 +157,7 @@ def test_holdout_is_a_partition_without_leaks(tmp_path: Path, write: Write) -> N
 def test_holdout_by_both_keeps_what_shares_a_sentence_in_one_split(
     tmp_path: Path, write: Write
 ) -> None:
-    shape = [("a", "x"), ("a", "y"), ("b", "y"), (" b", "z"), ("c", "z")]
+    shape = [("a", "x"), ("a", "y"), ("b", "y"), (" b", "z"), ("c", "z"), ("d", " z")]
     pairs = [(f"{s} {n}", f"{t} {n}") for n in range(200) for s, t in shape]
     write("all.tsv", "".join(f"{s}\t{t}\n" for s, t in pairs))
     options = carved(tmp_path, holdout=HoldoutConfig(by="both", valid=0.2, test=0.1))

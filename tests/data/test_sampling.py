@@ -160,6 +160,8 @@ def test_a_place_of_another_seed_or_other_data_is_refused() -> None:
         BatchSampler(changed, TGT, batch_tokens=200, seed=1),
         BatchSampler(SRC[1:], TGT[1:], batch_tokens=200, seed=1),
         BatchSampler(SRC, TGT, batch_tokens=200, seed=1, content="other"),
+        BatchSampler(SRC, TGT, batch_tokens=200, seed=1, together=2),
+        BatchSampler(SRC, TGT, batch_tokens=200, seed=1, shuffle=False),
     ):
         with pytest.raises(ValueError, match="the data are not those of the saved place"):
             other.load_state_dict(state)

@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mt.checkpoint import RunDirectory, load_checkpoint, save_checkpoint
 from mt.choices import Keep, Metric, Precision, ScheduleKind
 from mt.config import Config, SearchConfig, TrainerConfig
+from mt.data.batching import BatchLoader
 from mt.data.encoding import encode_split
 from mt.data.sampling import BatchSampler
 from mt.decoding import score_ids, search_ids
@@ -152,6 +153,20 @@ def test_damaged_last_checkpoint_falls_back_on_the_previous(
     assert "last.pt cannot be read: it is cut short" in caplog.text
     assert "previous.pt" in caplog.text
     assert_same(expected, last(config))
+
+
+def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    keeper = CheckpointKeeper(RunDirectory(tmp_path), TrainerConfig(), vocabulary="")
+    path = tmp_path / "checkpoints" / "last.pt"
+    for step in (1, 2):
+        keeper.save_last({"step": step})
+    path.write_bytes(path.read_bytes()[:100])
+    assert keeper.load_last()["step"] == 1
+    assert keeper.load_last()["step"] == 1  # stopped before anything was saved
+    keeper.save_last({"step": 3})
+    path.write_bytes(path.read_bytes()[:100])
+    assert keeper.load_last()["step"] == 1
 
 
 @pytest.mark.parametrize("saved", [0, 1])
@@ -291,15 +306,17 @@ def test_blank_lines_count_in_validation_as_in_an_evaluation(
 
 
 def test_validation_has_a_beam_of_its_own(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    beams = []
+    searches = []
 
     def watch(models: Any, sources: Any, search: SearchConfig, **options: Any) -> Any:
-        beams.append(search.beam_size)
+        searches.append(search)
         return search_ids(models, sources, search, **options)
 
     monkeypatch.setattr("mt.training.validation.search_ids", watch)
+    own = SearchConfig(beam_size=4, length_penalty=0.3, max_length_ratio=1.5, batch_size=7)
+    config = dataclasses.replace(config, search=own)
     train(change(config, validation_beam_size=3, max_steps=1))
-    assert beams == [3] != [config.search.beam_size]
+    assert searches == [dataclasses.replace(own, beam_size=3)]
 
 
 def test_the_last_checkpoint_is_the_model_that_was_judged(config: Config) -> None:
@@ -562,6 +579,24 @@ def test_same_seed_same_run_and_another_seed_another(config: Config, tmp_path: P
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
+def test_dropout_and_segmentation_follow_the_seed(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def watch(*arguments: Any, **options: Any) -> SequenceLoss:
+        drawn.append(torch.initial_seed())
+        return sequence_loss(*arguments, **options)
+
+    monkeypatch.setattr(trainer_module, "sequence_loss", watch)
+    with unittest.mock.patch("mt.training.run.BatchLoader", wraps=BatchLoader) as loader:
+        for seed in (1, 2):
+            run = str(tmp_path / str(seed))
+            train(change(dataclasses.replace(config, run=run, seed=seed), max_steps=4))
+    assert [call.kwargs["seed"] for call in loader.call_args_list] == [1, 2]
+    assert len(set(drawn)) == len(drawn) == 8
+
+
 def test_everything_is_written_down(config: Config) -> None:
     train(change(config, samples=1))
     run = RunDirectory(config.run)
@@ -569,6 +604,8 @@ def test_everything_is_written_down(config: Config) -> None:
     assert [e["step"] for e in events if e["event"] == "train"] == list(range(1, 13))
     assert {"loss", "grad_norm", "lr", "tokens_per_s"} <= events[1].keys()
     assert events[-1]["event"] == "end"
+    progress = last(config)["progress"]
+    assert events[-1]["tokens_per_s"] == pytest.approx(progress["tokens"] / progress["seconds"])
     board = EventAccumulator(str(run.tensorboard)).Reload()
     assert {
         "train/loss", "train/grad_norm", "train/lr", "train/tokens_per_s",
