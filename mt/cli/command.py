@@ -54,7 +54,7 @@ def add_model_options(parser: argparse.ArgumentParser, *, whose: str = "the run'
         "--length-penalty",
         type=penalty,
         metavar="A",
-        help=f"0 favours short translations (default: {whose})",
+        help=f"alpha of the length penalty; 0 favours short ones (default: {whose})",
     )
     add("--batch-size", type=count, metavar="N", help=f"sentences at once (default: {whose})")
     add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
@@ -67,7 +67,7 @@ def add_precision_option(parser: argparse.ArgumentParser, *, default: str = "fp3
         "--precision",
         choices=[precision.name for precision in Precision],
         default=default,
-        help="auto takes bf16 where the device multiplies it, which is faster there "
+        help="auto takes bf16 where the device has instructions for it, and is faster "
         "(default: %(default)s)",
     )
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for 
 
 PROG = "mt-evaluate"
 _EXAMPLES = """\
-  mt-evaluate runs/phrasebook
+  mt-evaluate runs/mine
   mt-evaluate runs/multi30k_en_de --split test_2016_flickr --split test_2017_flickr --paper-style
-  mt-evaluate runs/phrasebook --src in.en --ref first.de --ref second.de --output out.txt
+  mt-evaluate runs/mine --src in.en --ref first.de --ref second.de --output out.txt
 """
 
 
@@ -153,7 +153,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="the run directory; several translate together")
+    add("runs", nargs="+", metavar="RUN", help="the run directory; several make an ensemble")
     add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
     add("--src", metavar="FILE", help="source sentences instead of a split, one a line")
     add("--ref", action="append", metavar="FILE", help="their translations; repeatable")

@@ -22,7 +22,7 @@ _HISTORY_LINES = 1000
 _HOW_TO_QUIT = "(:quit or Ctrl-D leaves, :help lists the commands)"
 _NO_ALIGNMENT = (
     "no alignment: this model has no attention. Its decoder sees the source only as one fixed\n"
-    "vector, in which no word has a place of its own. A run with model.decoder=attention has one."
+    "vector, in which no word has a place of its own. A run of model=attention has one."
 )
 
 

@@ -23,11 +23,11 @@ PROG = "mt-translate"
 _EXAMPLES = """\
 on a terminal it is a prompt; in a pipe a filter, one line out per line in:
 
-  mt-translate runs/phrasebook
-  mt-translate runs/phrasebook < in.txt > out.txt
-  mt-translate runs/seed1 runs/seed2 runs/seed3 < in.txt            # an ensemble
-  mt-translate runs/phrasebook --n-best 3 --beam-size 8 < in.txt    # id ||| text ||| score
-  mt-translate runs/phrasebook --scores --alignments < in.txt       # text TAB score TAB 0-0 1-2
+  mt-translate runs/mine
+  mt-translate runs/mine < in.txt > out.txt
+  mt-translate runs/seed1 runs/seed2 runs/seed3 < in.txt      # an ensemble
+  mt-translate runs/mine --n-best 3 --beam-size 8 < in.txt    # id ||| text ||| score
+  mt-translate runs/mine --scores --alignments < in.txt       # text TAB score TAB 0-0 1-2
 """
 
 
@@ -75,7 +75,7 @@ def _load(arguments: argparse.Namespace) -> "Translator":
         names = ", ".join(arguments.runs)
         raise ValueError(
             f"{names} has no attention (model.decoder=fixed_context), so it has no "
-            "alignments: leave --alignments out, or take a run with model.decoder=attention"
+            "alignments: leave --alignments out, or take a run of model=attention or conditional"
         )
     return Translator.from_run(
         *arguments.runs,
@@ -93,7 +93,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="the run directory; several translate together")
+    add("runs", nargs="+", metavar="RUN", help="the run directory; several make an ensemble")
     add("--n-best", type=count, default=1, metavar="N", help="translations per line (default: 1)")
     add(
         "--scores",
@@ -103,7 +103,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--alignments",
         action="store_true",
-        help="add word links, source-target; to JSON, which has them, the weights",
+        help="append word links, such as 0-0 1-2; to JSON, which has them, the weights",
     )
     add("--format", choices=("text", "json"), default="text", help="json: one object per line")
     add("--checkpoint", default="best", metavar="NAME|FILE", help=CHECKPOINT_HELP)
