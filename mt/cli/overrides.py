@@ -32,7 +32,6 @@ _OTHER_NAMES = {  # of options, in other trainers
     "batch_size": "trainer.batch_tokens",
     "epochs": "trainer.max_epochs",
     "hidden_size": "model.decoder_size",
-    "attention": "model.score",
 }
 
 

@@ -78,9 +78,9 @@ class CheckpointKeeper:
         except ValueError as error:
             if present[0] is present[-1]:
                 raise
-            _log.warning("%s; going on from %s", error, present[-1])
             state = load_checkpoint(present[-1])
-            present[0].replace(self.directory / "damaged.pt")
+            damaged = present[0].replace(self.directory / "damaged.pt")
+            _log.warning("%s; going on from %s, and it is now %s", error, present[-1], damaged)
         self.kept = state["kept"]
         return state
 
