@@ -3,7 +3,7 @@
 For one sentence pair, L is the teacher-forced loss of the whole target in nats (the sum over its
 tokens) and e_s the embedding of source piece s. Measured is ‖∂L/∂e_s‖₂. Where the target can reach
 the source only through one fixed vector, this falls with the distance from that vector (Bengio et
-al. 1994); attention gives every position a path of its own (Bahdanau et al. 2015, section 3.1).
+al. 1994); attention (Bahdanau et al. 2015, section 3.1) gives every position a path of its own.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class GradientReach(NamedTuple):
         absolute: the mean norm at source pieces 1, 2, ... from the start, as far as a tenth of the
             sentences goes.
         relative: the mean norm in each of `STRETCHES` equal parts of a sentence, from its start to
-            its end, as a share of that sentence's mean norm; NaN for a part that no piece falls in.
+            its end, divided by that sentence's mean norm; NaN for a part that no piece falls in.
     """
 
     absolute: list[float]
@@ -39,7 +39,7 @@ class GradientReach(NamedTuple):
 
     @property
     def weakest(self) -> float:
-        """The share of the mean norm that the least reached part of a sentence receives."""
+        """The norm in the least reached part of a sentence, divided by the sentence's mean."""
         return float(np.nanmin(self.relative))
 
 
