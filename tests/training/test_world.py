@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import unittest.mock
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,20 @@ def test_the_number_of_processes_follows_from_cores_and_batches(
 def test_threads_take_cores_from_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen(monkeypatch, 8, accumulate=8, threads=2) == 4
     assert chosen(monkeypatch, 2, accumulate=8, threads=4) == 1
+
+
+@pytest.mark.parametrize(("cores", "threads", "each"), [(8, None, 2), (2, None, 1), (2, 5, 5)])
+def test_the_processes_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int | None, each: int
+) -> None:
+    monkeypatch.setattr(launch_module, "available_cores", lambda: cores)
+    config = Config(run="run", trainer=TrainerConfig(accumulate=3, threads=threads))
+    with (
+        unittest.mock.patch.object(launch_module, "world_environment", side_effect=OSError) as spy,
+        pytest.raises(OSError),
+    ):
+        launch(print, config, 3)
+    assert spy.call_args.kwargs == {"threads": each}
 
 
 def test_a_number_that_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
