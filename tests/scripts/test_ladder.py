@@ -47,7 +47,8 @@ def test_the_table_holds_means_spreads_and_steps(tmp_path: Path) -> None:
     _write_run(tmp_path / "base-1.old", [90.0])
     done = _ladder(tmp_path, "--plot", tmp_path / "ladder.png")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == f"ladder: {tmp_path}/base-3 is left out: no validation is on record\n"
+    told = [line for line in done.stderr.splitlines() if "building the font cache" not in line]
+    assert told == [f"ladder: {tmp_path}/base-3 is left out: no validation is on record"]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
     assert [row[0] for row in rows[2:]] == ["base", "conditional", "short", "adamw"]
     assert rows[2][3:] == ["1", "25.00", "", "4.00", "1.42 M", "2.0"]
