@@ -304,7 +304,7 @@ def write_evaluation(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_text(evaluation.hypotheses))
     references = data.reference_files
-    if not references or any(has_byte_order_mark(CorpusFile(path)) for path in references):
+    if not references or any(has_byte_order_mark(CorpusFile(file)) for file in references):
         # sacrebleu would take the mark for a part of the first word.
         references = _write_references(data, path)
     results = path.with_suffix(".json")

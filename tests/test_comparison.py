@@ -184,6 +184,7 @@ class TestComparison:
             (metrics.SystemScore(51.25, 1.25, 0.3), "+1.25 BLEU, p = 0.300 (not significant"),
             (metrics.SystemScore(52.0, 1.25, 0.024), "+2.00 BLEU, p = 0.024 (significant"),
             (metrics.SystemScore(50.0, 1.25, 0.025), "+0.00 BLEU, p = 0.025 (not significant"),
+            (metrics.SystemScore(50.0, 1.25, 0.05), "+0.00 BLEU, p = 0.050 (not significant"),
         ):
             scores = [metrics.SystemScore(50.0, 0.75, None), second_score]
             changed = replace(split, paired=metrics.PairedScores("signature", scores))

@@ -76,9 +76,8 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
 def _check_bare(argument: str, options: list[str], *, follows_option: bool) -> None:
     """Refuse what a user may take for a setting, and Hydra would without advice."""
     if argument.startswith("--"):
-        name = argument[2:].partition("=")[0].replace("-", "_")
-        same = [key for key in options if key.split(".")[-1] == name]
-        if "run" not in same and (key := next(iter(same), _OTHER_NAMES.get(name))):
+        key = _by_last_name(argument[2:].partition("=")[0].replace("-", "_"), options)
+        if key not in (None, "run"):  # --run is Hydra's
             raise ValueError(f"there is no {argument}: settings have no dashes, {key}=VALUE")
     elif not argument.startswith(("-", "~")) and not follows_option:
         raise ValueError(
@@ -194,12 +193,16 @@ def _option_keys(schema: type, prefix: str) -> tuple[list[str], list[str], list[
 
 
 def _unknown(key: str, accepted: list[str]) -> str:
-    near = [_OTHER_NAMES[last]] if (last := key.split(".")[-1]) in _OTHER_NAMES else []
-    near = near or difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)
-    if not near:  # a bare name whose group was forgotten: lr for optim.lr
-        near = [option for option in accepted if option.split(".")[-1] == last][:1]
-    advice = f"did you mean {near[0]}?" if near else f"sections are {', '.join(_sections())}."
+    near = _by_last_name(key.split(".")[-1], accepted)
+    near = near or next(iter(difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)), None)
+    advice = f"did you mean {near}?" if near else f"sections are {', '.join(_sections())}."
     return f"there is no option {key!r}: {advice} `mt-train --cfg job` prints all of them"
+
+
+def _by_last_name(name: str, options: list[str]) -> str | None:
+    """Find the option meant by a name without its section, or by that of another trainer."""
+    same = (option for option in options if option.split(".")[-1] == name)
+    return _OTHER_NAMES.get(name) or next(same, None)
 
 
 def _sections() -> list[str]:

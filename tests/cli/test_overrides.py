@@ -186,6 +186,7 @@ def test_an_unknown_key_gets_advice(key: str, advice: str) -> None:
         (["seed=1", "x"], "and the folder of a run is run=x"),
         (["--epochs", "5"], "there is no --epochs: settings have no dashes, trainer.max_epochs=V"),
         (["--max-epochs=5"], "there is no --max-epochs=5: settings have no dashes, trainer.max_e"),
+        (["--batch-size=8"], "settings have no dashes, trainer.batch_tokens=VALUE"),
         (["--lr", "1"], "there is no --lr: settings have no dashes, optim.lr=VALUE"),
     ],
 )
