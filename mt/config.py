@@ -1,14 +1,14 @@
-"""The configuration schema: every option, its type, its default and its check, written once.
+"""The configuration schema: every option, its type, default, meaning and check, written once.
 
 Hydra merges YAML files and command-line overrides into these dataclasses, so that a misspelt key or
 a value of the wrong type fails before anything is built. `__post_init__` checks what types cannot
-say.
+say. `mt-train --help` prints the meanings.
 """
 
 import math
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 from mt.choices import (
     DecoderKind,
@@ -24,6 +24,15 @@ from mt.choices import (
     TokenizerKind,
     Tying,
 )
+
+T = TypeVar("T")
+
+MEANING = "meaning"
+"""Where `dataclasses.field.metadata` has what an option means, in a line or two."""
+
+
+def _option(default: T, meaning: str) -> T:
+    return field(default=default, metadata={MEANING: meaning})
 
 
 def _require(condition: bool, option: str, value: object, accepted: str) -> None:
@@ -51,9 +60,11 @@ class HoldoutConfig:
     sentences in memory. A language hashes that side alone, a sentence at a time.
     """
 
-    by: str | None = None  # both, or one language; None: the corpus has its own splits
-    valid: float = 0.01
-    test: float = 0.01
+    by: str | None = _option(
+        None, "whose sentences are hashed: both, or a language; null: the corpus has its own splits"
+    )
+    valid: float = _option(0.01, "share of the sentences that go to validation")
+    test: float = _option(0.01, "share of the sentences that go to the test set")
 
     def __post_init__(self) -> None:
         _require_fraction("data.holdout.valid", self.valid)
@@ -70,36 +81,49 @@ class HoldoutConfig:
 class DataConfig:
     """A parallel corpus: where it is, how it is stored, which splits it has."""
 
-    name: str = "???"
-    src: str = "???"  # language codes
-    tgt: str = "???"
-    format: Format = Format.text
-    home: str = (
-        ""  # the public home: a URL prefix, or `embedded:NAME` for a corpus that comes with mt
+    name: str = _option("???", "what the corpus is called, in what is printed and written")
+    src: str = _option("???", "the source language, as in the names of files or columns")
+    tgt: str = _option("???", "the target language")
+    format: Format = _option(Format.text, "how it is stored; text: two aligned files a split")
+    home: str = _option(
+        "",
+        "the public home: a URL prefix, or embedded:NAME for a corpus that comes with mt",
     )
-    root: str | None = None  # a local folder that takes the place of the home
-    # Below home or root, with {split} {lang} {src} {tgt} filled in; for `hub` the dataset's id.
-    path: str = "{split}.{lang}"
-    member: str | None = None  # the file inside, where the path is a .zip
-    # Gold word alignments, named like `path`: a line a pair, links i-j between word i of
-    # `alignment_src`'s sentence and word j of the other (Pharaoh format). None: there are none.
-    alignment: str | None = None
-    alignment_src: str = ""
-    subset: str | None = None  # the configuration of a hub dataset
+    root: str | None = _option(None, "a local folder in place of the home")
+    path: str = _option(
+        "{split}.{lang}",
+        "files below home or root, with {split}, {lang}, {src} and {tgt} filled in; a dataset's id "
+        "for hub",
+    )
+    member: str | None = _option(None, "the file inside, where path is a .zip")
+    alignment: str | None = _option(
+        None,
+        "gold word alignments, named like path: a line a pair, links i-j between word i of "
+        "alignment_src's sentence and word j of the other (Pharaoh format); null: there are none",
+    )
+    alignment_src: str = _option("", "the language whose words the links of alignment name first")
+    subset: str | None = _option(None, "the configuration of a hub dataset")
     columns: dict[str, str] = field(
-        default_factory=dict
-    )  # language -> column (a name, or a number from 0 in a TSV)
+        default_factory=dict,
+        metadata={MEANING: "language: column, by name, or by number from 0 in a TSV"},
+    )
     splits: dict[str, str] = field(
-        default_factory=lambda: {"train": "train", "valid": "valid", "test": "test"}
+        default_factory=lambda: {"train": "train", "valid": "valid", "test": "test"},
+        metadata={MEANING: "split: its name in path; more of them are more test sets"},
     )
     split_languages: dict[str, list[str]] = field(
-        default_factory=dict
-    )  # splits that only some languages have
+        default_factory=dict,
+        metadata={MEANING: "split: its languages, for splits that only some languages have"},
+    )
     holdout: HoldoutConfig = field(default_factory=HoldoutConfig)
-    # Pairs with the same source are several references of one sentence; validation in training,
-    # which chooses the checkpoint, takes every pair by itself.
-    multi_reference: bool = False
-    max_length: int = 128  # training pairs with more pieces than this on a side are dropped
+    multi_reference: bool = _option(
+        False,
+        "pairs with the same source are several references of one sentence; validation in "
+        "training, which chooses the checkpoint, takes every pair by itself",
+    )
+    max_length: int = _option(
+        128, "training pairs with more pieces than this on a side are left out"
+    )
 
     def __post_init__(self) -> None:
         _require_positive("data.max_length", self.max_length)
@@ -136,17 +160,23 @@ SMALLEST_VOCABULARY = 300  # of `tokenizer.vocab_size`
 class TokenizerConfig:
     """The subword vocabulary, learned by sentencepiece from the training split."""
 
-    kind: TokenizerKind = TokenizerKind.unigram
-    vocab_size: int = 2000
-    joint: bool = True  # one model for both languages
-    character_coverage: float = 1.0
-    # NFKC writes full-width letters and punctuation, superscripts and special spaces in their plain
-    # forms, in translations too; identity keeps every character as it is.
-    normalization: Normalization = Normalization.nmt_nfkc
-    # Subword regularisation (Kudo 2018, 3.3): at training time every sentence is cut anew each time
-    # it comes. Of its 64 best segmentations, x is drawn with a probability proportional to
-    # P(x) ** sample_alpha. Only a unigram model has these probabilities. 0 is off.
-    sample_alpha: float = 0.0
+    kind: TokenizerKind = _option(TokenizerKind.unigram, "the subword model")
+    vocab_size: int = _option(2000, "pieces; of each language, where joint=false")
+    joint: bool = _option(True, "one vocabulary for both languages")
+    character_coverage: float = _option(
+        1.0, "share of the text's characters that pieces spell; the rest are spelt in bytes"
+    )
+    normalization: Normalization = _option(
+        Normalization.nmt_nfkc,
+        "nmt_nfkc writes full-width letters and punctuation, superscripts and special spaces in "
+        "their plain forms, in translations too; identity keeps every character as it is",
+    )
+    sample_alpha: float = _option(
+        0.0,
+        "subword regularisation (Kudo 2018, 3.3) with a unigram model: every time that a training "
+        "sentence comes, one of its 64 best segmentations x is drawn in proportion to "
+        "P(x) ** sample_alpha; 0: off",
+    )
 
     def __post_init__(self) -> None:
         _require(
@@ -174,21 +204,39 @@ class TokenizerConfig:
 class ModelConfig:
     """Sizes and parts of the encoder-decoder."""
 
-    decoder: DecoderKind = DecoderKind.attention
-    embedding_size: int = 256
-    encoder_size: int = 256  # per direction
-    encoder_layers: int = 1
-    decoder_size: int = 512
-    decoder_layers: int = 1
-    score: ScoreKind = ScoreKind.additive
-    attention_size: int = 256  # width of the additive score
-    input_feeding: bool = True  # of decoder=attention; the conditional's state has the context
-    lexical: bool = False  # with attention: the words looked at vote for their translations
-    tying: Tying = Tying.all
-    embedding_dropout: float = 0.2
-    state_dropout: float = 0.2  # on encoder states, and between recurrent layers
-    output_dropout: float = 0.2
-    word_dropout: float = 0.0  # whole words of either side replaced by zero vectors
+    decoder: DecoderKind = _option(
+        DecoderKind.attention,
+        "what the decoder sees of the source: attention; conditional, attention between two "
+        "transitions of one step; fixed_context, one vector, the baseline",
+    )
+    embedding_size: int = _option(256, "of a piece, of either side")
+    encoder_size: int = _option(256, "of the encoder's state, in each direction")
+    encoder_layers: int = _option(1, "GRU layers of the encoder")
+    decoder_size: int = _option(512, "of the decoder's state")
+    decoder_layers: int = _option(1, "GRU layers of the decoder")
+    score: ScoreKind = _option(ScoreKind.additive, "the attention score function")
+    attention_size: int = _option(256, "width of the additive score")
+    input_feeding: bool = _option(
+        True,
+        "with decoder=attention: the context enters the next step too (a conditional decoder's "
+        "state has it)",
+    )
+    lexical: bool = _option(
+        False,
+        "with attention: the source words looked at have an output layer of their own "
+        "(Nguyen & Chiang 2018)",
+    )
+    tying: Tying = _option(
+        Tying.all,
+        "which embeddings are one parameter: output, target embedding and output layer; all, "
+        "source embedding too, which needs a joint vocabulary",
+    )
+    embedding_dropout: float = _option(0.2, "on the embeddings of either side")
+    state_dropout: float = _option(0.2, "on encoder states, and between recurrent layers")
+    output_dropout: float = _option(0.2, "before the output layer")
+    word_dropout: float = _option(
+        0.0, "share of the pieces of either side that become zero vectors"
+    )
 
     def __post_init__(self) -> None:
         for name in (
@@ -223,18 +271,20 @@ class ModelConfig:
 class OptimConfig:
     """The optimizer, the loss and the learning-rate schedule."""
 
-    kind: OptimizerKind = OptimizerKind.adam
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.1
-    clip_norm: float = 1.0
-    schedule: ScheduleKind = ScheduleKind.cosine
-    warmup_steps: int = 200
-    min_lr: float = 1e-6
-    plateau_factor: float = (
-        0.5  # multiply the rate by this after `plateau_patience` validations without progress
+    kind: OptimizerKind = _option(OptimizerKind.adam, "the optimizer")
+    lr: float = _option(1e-3, "the learning rate after warm-up, the highest")
+    weight_decay: float = _option(0.0, "adamw's; with adam an L2 penalty in the gradient")
+    label_smoothing: float = _option(0.1, "share of the probability that all pieces have alike")
+    clip_norm: float = _option(1.0, "the gradient's norm is at most this")
+    schedule: ScheduleKind = _option(ScheduleKind.cosine, "of the learning rate after warm-up")
+    warmup_steps: int = _option(200, "updates of a learning rate that rises from near 0 to lr")
+    min_lr: float = _option(1e-6, "the schedule goes no lower; cosine ends here")
+    plateau_factor: float = _option(
+        0.5,
+        "plateau multiplies the learning rate by this after plateau_patience validations without "
+        "progress",
     )
-    plateau_patience: int = 2
+    plateau_patience: int = _option(2, "validations")
 
     def __post_init__(self) -> None:
         _require_positive("optim.lr", self.lr)
@@ -266,26 +316,47 @@ class OptimConfig:
 class TrainerConfig:
     """The training loop: how long, how large the batches, how often to validate and save."""
 
-    max_epochs: int = 10  # with more on resuming, a cosine rate goes on along the longer curve
-    max_steps: int | None = None  # optimizer updates; None: max_epochs alone decides
-    batch_tokens: int = 2000  # padded tokens of the longer side, a batch
-    accumulate: int = 1  # batches an update, weighted by their tokens
-    # Processes that share an update's batches out, a divisor of `accumulate`; None: the largest for
-    # which there are cores (or CUDA devices). Their number changes the speed, not what is learned.
-    processes: int | None = None
-    precision: Precision = Precision.fp32  # auto: bf16 where the device multiplies it
-    device: Device = Device.auto
-    threads: int | None = None  # CPU threads of a process; None: torch's own choice, or its share
-    validate_every: int | None = None  # updates; None: once an epoch
-    validation_beam_size: int = 1  # beam of the search that gives valid/bleu
-    # Chooses the best checkpoint and stops early; of BLEU below 1, which is noise, the loss does.
-    metric: Metric = Metric.bleu
-    patience: int | None = None  # validations without progress before stopping; None: never
-    keep: int = 3  # checkpoints kept beside last.pt and best.pt
-    keep_by: Keep = Keep.last  # which ones
-    average: bool = False  # at the end, write the mean of the kept checkpoints as averaged.pt
-    ema_decay: float = 0.0  # judge and keep a moving average of the parameters; 0: off
-    samples: int = 4  # validation sentences whose translation and attention TensorBoard shows
+    max_epochs: int = _option(
+        10,
+        "passes over the training data; with more on resuming, a cosine rate goes on along the "
+        "longer curve",
+    )
+    max_steps: int | None = _option(None, "optimizer updates; null: max_epochs alone decides")
+    batch_tokens: int = _option(2000, "padded tokens of a batch, on its longer side")
+    accumulate: int = _option(1, "batches an update, weighted by their tokens")
+    processes: int | None = _option(
+        None,
+        "that share an update's batches out, a divisor of accumulate; null: the largest for which "
+        "there are cores (or CUDA devices); changes the speed, not what is learned",
+    )
+    precision: Precision = _option(
+        Precision.fp32, "of large matrix products; auto: bf16 where the device multiplies it"
+    )
+    device: Device = _option(Device.auto, "auto: cuda where there is one")
+    threads: int | None = _option(
+        None, "CPU threads of a process; null: torch's own choice, or the process's share"
+    )
+    validate_every: int | None = _option(None, "updates; null: once an epoch")
+    validation_beam_size: int = _option(1, "beam of the search that gives valid/bleu")
+    metric: Metric = _option(
+        Metric.bleu,
+        "chooses the best checkpoint and stops early; of BLEU below 1, which is noise, the loss "
+        "does",
+    )
+    patience: int | None = _option(
+        None, "validations without progress before training stops; null: it never does"
+    )
+    keep: int = _option(3, "checkpoints that are kept beside last.pt and best.pt")
+    keep_by: Keep = _option(Keep.last, "which ones: the last, or the best by metric")
+    average: bool = _option(
+        False, "at the end, write the mean of the kept checkpoints as averaged.pt"
+    )
+    ema_decay: float = _option(
+        0.0, "judge and keep a moving average of the parameters, with this decay; 0: off"
+    )
+    samples: int = _option(
+        4, "validation sentences whose translation and attention TensorBoard shows"
+    )
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "batch_tokens", "accumulate", "validation_beam_size"):
@@ -323,12 +394,16 @@ HIGHEST_LENGTH_PENALTY = 10  # of `search.length_penalty`
 class SearchConfig:
     """Beam search; a beam of 1 is greedy search."""
 
-    beam_size: int = 5
-    length_penalty: float = 1.0  # alpha of Wu et al. 2016, eq. 14
-    # A translation has at most ratio * source pieces + offset pieces, EOS included.
-    max_length_ratio: float = 2.0
-    max_length_offset: int = 10
-    batch_size: int = 192  # sentences
+    beam_size: int = _option(5, "translations that are kept at every step; 1: greedy search")
+    length_penalty: float = _option(
+        1.0, "alpha of Wu et al. 2016, eq. 14: higher makes translations longer"
+    )
+    max_length_ratio: float = _option(
+        2.0,
+        "a translation has at most max_length_ratio * source pieces + max_length_offset pieces",
+    )
+    max_length_offset: int = _option(10, "pieces, the end of the sentence among them")
+    batch_size: int = _option(192, "sentences that are translated together")
 
     def __post_init__(self) -> None:
         _require_positive("search.beam_size", self.beam_size)
@@ -352,9 +427,9 @@ class SearchConfig:
 class Config:
     """Everything a run is made from; saved as `config.yaml` in the run directory."""
 
-    run: str = "???"  # the run directory
-    resume: bool = False
-    seed: int = 1
+    run: str = _option("???", "the folder of the run")
+    resume: bool = _option(False, "go on from the run's last checkpoint")
+    seed: int = _option(1, "of parameters, dropout, order of the batches and drawn segmentations")
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

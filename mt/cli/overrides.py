@@ -7,10 +7,7 @@ import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import OverrideParseException
-
+from mt.cli.override_values import is_override, parse, parsed
 from mt.config import Config
 
 RESUMABLE = (
@@ -105,7 +102,7 @@ def _in_grammar(name: str, value: str, *, is_text: bool) -> str:
     pattern = is_text and _BARE_BRACE.search(value) and not {"'", '"'} & set(value)
     if not pattern and (not value or "${" in value):
         return f"{name}={value}"
-    parsed = None if pattern else _parse([f"{name}={value}"])
+    parsed = None if pattern else parse([f"{name}={value}"])
     if parsed is not None and not (is_text and isinstance(parsed[0].value(), bool | int | float)):
         return f"{name}={value}"
     # Before a quote, and there only, a backslash has to be doubled.
@@ -113,27 +110,9 @@ def _in_grammar(name: str, value: str, *, is_text: bool) -> str:
     return f"{name}='{escaped}'"
 
 
-def _parse(overrides: list[str]) -> list[Override] | None:
-    """Parse overrides; None where one is not in Hydra's grammar."""
-    try:
-        return OverridesParser.create().parse_overrides(overrides)
-    except OverrideParseException:
-        return None
-
-
-def _parsed(arguments: Iterable[str]) -> list[Override]:
-    """Parse the overrides among the arguments; none where Hydra cannot, which it will say."""
-    return _parse([one for one in arguments if is_override(one)]) or []
-
-
-def is_override(argument: str) -> bool:
-    """Say whether an argument sets a key, rather than being one of Hydra's own options."""
-    return "=" in argument and not argument.startswith("-")
-
-
 def keys_not_swept(arguments: Iterable[str]) -> list[str]:
     """Return the keys that have one value in all jobs of a sweep; none if Hydra cannot read it."""
-    return [one.key_or_group for one in _parsed(arguments) if not one.is_sweep_override()]
+    return [one.key_or_group for one in parsed(arguments) if not one.is_sweep_override()]
 
 
 def check_sweep_runs(arguments: Sequence[str]) -> None:
@@ -144,10 +123,10 @@ def check_sweep_runs(arguments: Sequence[str]) -> None:
     """
     if not {"-m", "--multirun"}.intersection(arguments):
         return
-    parsed = _parsed(arguments)
-    fixed = [one for one in parsed if not one.is_sweep_override()]
+    overrides = parsed(arguments)
+    fixed = [one for one in overrides if not one.is_sweep_override()]
     names = [str(one.value()) for one in fixed if one.key_or_group == "run"]
-    if len(fixed) < len(parsed) and names and "${" not in names[0]:
+    if len(fixed) < len(overrides) and names and "${" not in names[0]:
         raise ValueError(
             f"run={names[0]} is one folder for all jobs of the sweep: leave it out, and each "
             f"gets its own, or name what is swept, for example run='{names[0]}-${{seed}}'"
@@ -196,7 +175,7 @@ def _unknown(key: str, accepted: list[str]) -> str:
     near = _by_last_name(key.split(".")[-1], accepted)
     near = near or next(iter(difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)), None)
     advice = f"did you mean {near}?" if near else f"sections are {', '.join(_sections())}."
-    return f"there is no option {key!r}: {advice} `mt-train --cfg job` prints all of them"
+    return f"there is no option {key!r}: {advice} `mt-train --help` has them all"
 
 
 def _by_last_name(name: str, options: list[str]) -> str | None:

@@ -20,11 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mt import __version__
 from mt.cli.command import is_out_of_memory
+from mt.cli.option_help import describe_options
+from mt.cli.override_values import check_values, is_override
 from mt.cli.overrides import (
     check_resume_overrides,
     check_sweep_runs,
     checked_overrides,
-    is_override,
     keys_not_swept,
 )
 from mt.config import Config, DataConfig
@@ -42,6 +43,10 @@ CONFIGS = _SHIPPED if _SHIPPED.is_dir() else Path(__file__).parents[2] / "config
 _INTERRUPTED = 128 + signal.SIGINT  # exit status
 
 ConfigStore.instance().store(name="schema", node=Config)
+# For the help in configs/train.yaml, a template to Hydra, where $$ is a $.
+OmegaConf.register_new_resolver(
+    "option_help", lambda *, _root_: describe_options(_root_).replace("$", "$$"), replace=True
+)
 
 
 def main() -> None:
@@ -54,6 +59,7 @@ def main() -> None:
     logging.getLogger("mt").setLevel(logging.INFO)
     try:
         arguments = checked_overrides(sys.argv[1:], CONFIGS)
+        check_values(arguments)
         check_sweep_runs(arguments)
     except ValueError as error:
         _fail(str(error), code=2)
@@ -80,6 +86,8 @@ def _run() -> None:
         _end_without_reader()
     except KeyboardInterrupt:  # before training began
         raise SystemExit(_INTERRUPTED) from None
+    except CompactHydraException as error:  # `mt-train seed=1,2 --help`
+        _fail(str(error), code=2)
     except OSError as error:  # `mt-train --help > FILE` on a full disk
         _fail(str(error), code=1)
     except ValueError as error:

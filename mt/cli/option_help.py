@@ -1,0 +1,65 @@
+"""What `mt-train --help` says of every option: its value, its meaning, what else it can be."""
+
+import dataclasses
+import textwrap
+import typing
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mt.config import MEANING, Config, to_plain
+
+_WIDTH = 100  # characters of a line
+_COLUMN = 34  # where meanings begin
+
+
+def describe_options(composed: DictConfig) -> str:
+    """Return a paragraph a section of the configuration, as OPTION=VALUE and what it means.
+
+    Args:
+        composed: What Hydra made of files and overrides. Interpolations are shown as they are.
+    """
+    values = OmegaConf.to_container(composed)
+    own, *sections = _sections(Config, values, "")
+    return "\n\n".join([own, *sections])
+
+
+def _sections(schema: type, values: Any, prefix: str) -> Iterator[str]:
+    """Yield the paragraph of a dataclass, then those of the dataclasses in it."""
+    hints = typing.get_type_hints(schema)
+    nested = [f for f in dataclasses.fields(schema) if dataclasses.is_dataclass(hints[f.name])]
+    title = (schema.__doc__ or "").splitlines()[0]
+    lines = [f"{prefix.removesuffix('.') or 'run'}: {title}"]
+    for field in dataclasses.fields(schema):
+        if field not in nested:
+            setting = f"{prefix}{field.name}={_shown(values[field.name])}"
+            lines += _described(setting, field.metadata[MEANING] + _accepted(hints[field.name]))
+    yield "\n".join(lines)
+    for field in nested:
+        yield from _sections(hints[field.name], values[field.name], f"{prefix}{field.name}.")
+
+
+def _described(setting: str, meaning: str) -> list[str]:
+    indent = " " * _COLUMN
+    lines = textwrap.wrap(meaning, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+    start = f"  {setting}"
+    if len(start) + 2 > _COLUMN:
+        return [start, *lines]
+    return [start.ljust(_COLUMN) + lines[0][_COLUMN:], *lines[1:]]
+
+
+def _accepted(kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return f" ({', '.join(member.name for member in kind)})"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_shown(one)}' for key, one in value.items())}}}"
+    plain = to_plain(value)
+    if isinstance(plain, bool):
+        return str(plain).lower()
+    return "null" if plain is None else str(plain)
