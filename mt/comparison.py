@@ -49,7 +49,6 @@ class Training:
 
     name: str
     path: Path
-    step: int
     parameters: int
     seconds: float | None
     tokens_per_second: float | None
@@ -89,23 +88,27 @@ def compare(
     paths: Sequence[Path],
     *,
     splits: Sequence[str] = (),
+    texts: EvaluationSet | None = None,
     checkpoint: str = "best",
     beam_size: int | None = None,
     length_penalty: float | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    precision: str = "fp32",
     data_root: str | None = None,
 ) -> Comparison:
-    """Evaluate runs on the same splits, those of the first run's corpus, and compare them.
+    """Evaluate runs on the same sentences, splits of the first run's corpus or others, and compare.
 
     Args:
         paths: two run directories or more; the first is the one that the others are compared to.
         splits: names of splits; none: the test split.
+        texts: sentences and references that are taken instead of splits.
         checkpoint: best, last or averaged, of each run.
         beam_size: None leaves each run its own.
         length_penalty: likewise.
         batch_size: sentences at once, likewise.
         device: cpu, cuda or auto.
+        precision: fp32, bf16 or auto; gradients are of fp32 all the same.
         data_root: a folder with local copies of the corpus, in place of the run's `data.root`.
 
     Raises:
@@ -115,11 +118,16 @@ def compare(
     """
     names = run_names(paths)
     configs = [RunDirectory.open(path).load_config() for path in paths]
-    corpus = _common_corpus(names, configs)
+    _check_direction(names, configs)
+    corpus = configs[0].data
     if data_root is not None:
         corpus = replace(corpus, root=data_root)
-    chosen = list(dict.fromkeys(splits)) or [default_split(corpus)]
-    sets = [load_evaluation_set(corpus, split) for split in chosen]
+    if texts is None:
+        _warn_of_other_corpora(names, configs)
+        chosen = list(dict.fromkeys(splits)) or [default_split(corpus)]
+        sets = [load_evaluation_set(corpus, split) for split in chosen]
+    else:
+        sets = [texts]
     _check_complete(paths, checkpoint, sets)
     translate = partial(
         evaluate, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
@@ -127,8 +135,10 @@ def compare(
     measured = []
     for name, path in zip(names, paths, strict=True):
         _log.info("%s: loading %s", name, path)
-        system = load_system(path, checkpoint=checkpoint, device=device)
+        system = load_system(path, checkpoint=checkpoint, device=device, precision=precision)
         evaluations = [translate(system, data) for data in sets]
+        if system.precision != "fp32":  # in which the gradient is measured
+            system = load_system(path, checkpoint=checkpoint, device=device)
         measured.append(_measure(name, system, sets, evaluations))
     return Comparison(
         corpus=corpus,
@@ -164,13 +174,16 @@ def run_names(paths: Sequence[Path]) -> list[str]:
     return ["/".join(path.parts[-depth:]) for path in resolved]
 
 
-def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfig:
+def _check_direction(names: Sequence[str], configs: Sequence[Config]) -> None:
     pairs = [config.data.direction for config in configs]
     if len(set(pairs)) > 1:
         listed = ", ".join(f"{name}: {pair}" for name, pair in zip(names, pairs, strict=True))
         raise ValueError(
             f"the runs translate different language pairs ({listed}): compare one pair"
         )
+
+
+def _warn_of_other_corpora(names: Sequence[str], configs: Sequence[Config]) -> None:
     corpus = configs[0].data
     for name, config in zip(names, configs, strict=True):
         if others := _differences(config.data, corpus):
@@ -181,7 +194,6 @@ def _common_corpus(names: Sequence[str], configs: Sequence[Config]) -> DataConfi
                 ", ".join(others),
                 names[0],
             )
-    return corpus
 
 
 def _check_complete(paths: Sequence[Path], checkpoint: str, sets: Sequence[EvaluationSet]) -> None:
@@ -196,7 +208,7 @@ def _check_complete(paths: Sequence[Path], checkpoint: str, sets: Sequence[Evalu
     for data in sets:
         if not any(map(_has_text, data.sources, data.references)):
             raise ValueError(
-                f"the split {data.name} has no pair with text on both sides: leave it out, or "
+                f"{data.name} has no pair with text on both sides: leave it out, or "
                 "translate it with mt-evaluate"
             )
 
@@ -231,7 +243,6 @@ def _measure(
     training = Training(
         name=name,
         path=system.path.resolve(),
-        step=system.step,
         parameters=model.n_parameters,
         seconds=_number(end.get("seconds")),
         tokens_per_second=_number(end.get("tokens_per_s")),

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mt.comparison import Comparison, SplitComparison, Training
-from mt.data.locating import real_root
 from mt.evaluation import Evaluation
 from mt.file_names import as_file_name, numbered
 from mt.metrics import SystemScore
@@ -32,15 +31,15 @@ _OTHER_VOCABULARIES = (
 )
 
 
-def report_folder(name: str, runs: Sequence[Path], data_root: str | None) -> Path:
+def report_folder(name: str, runs: Sequence[Path], files: Sequence[str]) -> Path:
     """Return `comparison/NAME`; a number follows where that holds a report on others.
 
     Args:
         name: of the comparison.
         runs: what is compared.
-        data_root: the folder that the corpus is read from; None: its own home.
+        files: absolute paths of what is translated, as in `EvaluationSet.files`.
     """
-    own = _origin([run.resolve() for run in runs], data_root)
+    own = _origin([run.resolve() for run in runs], files)
     folders = (Path("comparison", each) for each in numbered(name))
     return next(folder for folder in folders if not _is_of_others(folder / _REPORT, own))
 
@@ -76,12 +75,10 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-def _origin(runs: Sequence[Path], data_root: str | None) -> str:
+def _origin(runs: Sequence[Path], files: Sequence[str]) -> str:
     """Return the line of a report that says what it is on."""
     line = f"{_ORIGIN}{'`, `'.join(map(str, runs))}`."
-    if data_root is None:
-        return line
-    return f"{line} Corpus: `{real_root(data_root)}`."
+    return f"{line} Corpus: `{'`, `'.join(files)}`." if files else line
 
 
 def write_report(comparison: Comparison, folder: Path) -> Path:
@@ -118,7 +115,12 @@ def plain_table(comparison: Comparison, split: SplitComparison) -> str:
     ]
     title = f"{split.data.name}: {len(split.data.sources)} sentences"
     signature = f"BLEU|{split.paired.signature}"
-    notes = [*_significance(comparison.systems, split), *_alignment_note(split), signature]
+    notes = [
+        *_how_translated(comparison.systems, split),
+        *_significance(comparison.systems, split),
+        *_alignment_note(split),
+        signature,
+    ]
     if not comparison.same_vocabulary:
         notes.append(_OTHER_VOCABULARIES)
     return "\n".join([title, "", *lines, "", *notes])
@@ -127,13 +129,15 @@ def plain_table(comparison: Comparison, split: SplitComparison) -> str:
 def _introduction(comparison: Comparison) -> str:
     corpus = comparison.corpus
     names = [_escape(system.name) for system in comparison.systems]
+    data = comparison.splits[0].data
+    what = f"{corpus.direction}, corpus {_escape(corpus.name)}"
     lines = [
         f"# {' / '.join(names)}",
         "",
-        f"{corpus.direction}, corpus {_escape(corpus.name)}. All systems translate the same "
+        f"{corpus.direction if data.reference_files else what}. All systems translate the same "
         f"sentences; differences are tested against the first, {names[0]}.",
         "",
-        _origin([system.path for system in comparison.systems], corpus.root),
+        _origin([system.path for system in comparison.systems], data.files),
         "",
     ]
     if not comparison.same_vocabulary:
@@ -159,6 +163,7 @@ def _split_section(comparison: Comparison, split: SplitComparison, pictures: Seq
             "",
             *_markdown_table(_HEADINGS, _table_rows(systems, split)),
             "",
+            *(f"- {_escape(line)}" for line in _how_translated(systems, split)),
             *(f"- {_escape(line)}" for line in _significance(systems, split)),
             *(f"- {line}" for line in _alignment_note(split)),
             f"- BLEU signature: `{split.paired.signature}`",
@@ -231,6 +236,14 @@ def _significance(systems: Sequence[Training], split: SplitComparison) -> list[s
             f"p = {p_value:.3f} ({verdict}: paired bootstrap, one-sided, against {_SIGNIFICANT})"
         )
     return lines
+
+
+def _how_translated(systems: Sequence[Training], split: SplitComparison) -> list[str]:
+    return [
+        f"{system.name}: {one.checkpoint.name} (update {one.step:,}), beam {one.beam_size}, length "
+        f"penalty {one.length_penalty:g}, {one.precision}"
+        for system, one in zip(systems, split.evaluations, strict=True)
+    ]
 
 
 def _alignment_note(split: SplitComparison) -> list[str]:

@@ -73,6 +73,7 @@ class Evaluation:
     checkpoint: Path
     others: tuple[Path, ...]
     step: int
+    precision: str
     beam_size: int
     length_penalty: float
     hypotheses: list[str]
@@ -107,6 +108,7 @@ class Evaluation:
             "checkpoint": str(self.checkpoint),
             "others": list(map(str, self.others)),
             "step": self.step,
+            "precision": self.precision,
             "beam_size": self.beam_size,
             "length_penalty": self.length_penalty,
             "sentences": len(self.hypotheses),
@@ -201,6 +203,7 @@ def evaluate(
         checkpoint=system.checkpoint,
         others=tuple(other.resolve() for other in system.others),
         step=system.step,
+        precision=system.precision,
         beam_size=search.beam_size if beam_size is None else beam_size,
         length_penalty=search.length_penalty if length_penalty is None else length_penalty,
         hypotheses=hypotheses,

@@ -39,6 +39,12 @@ class EvaluationSet:
     reference_files: tuple[Path, ...] = ()
     alignments: list[list[tuple[int, int]]] | None = None
 
+    @property
+    def files(self) -> list[str]:
+        """The absolute paths of what it was read from; none for a split from its own home."""
+        origin = [] if self.origin is None else [self.origin]
+        return origin + [str(path.resolve()) for path in self.reference_files]
+
 
 def default_split(config: DataConfig) -> str:
     """Return `test`, or the first split whose name starts so, or the last one that there is."""

@@ -360,7 +360,33 @@ def test_the_options_of_the_search_reach_every_system(attention_run, baseline_ru
     for call in spy.call_args_list:
         assert {name: getattr(call.args[2], name) for name in options} == options
     assert len(spy.call_args_list) == 2
-    assert [e.beam_size for e in comparison.splits[0].evaluations] == [2, 2]
+    [split] = comparison.splits
+    assert [e.beam_size for e in split.evaluations] == [2, 2]
+    table = plain_table(comparison, split).splitlines()
+    for run, evaluation in zip((attention_run, baseline_run), split.evaluations, strict=True):
+        update = f"update {evaluation.step:,}"
+        line = f"{run.name}: best.pt ({update}), beam 2, length penalty 0.5, fp32"
+        assert line in table
+
+
+def test_the_precision_reaches_every_system(attention_run, baseline_run):
+    runs = [attention_run, baseline_run]
+    [split] = compare(runs, device="cpu", beam_size=1, precision="bf16").splits
+    [exact] = compare(runs, device="cpu", beam_size=1).splits
+    for one, other in zip(split.evaluations, exact.evaluations, strict=True):
+        assert (one.precision, other.precision) == ("bf16", "fp32")
+        assert one.teacher_forced.loss != other.teacher_forced.loss
+        assert one.teacher_forced.loss == pytest.approx(other.teacher_forced.loss, rel=0.02)
+    assert split.reach == exact.reach
+
+
+def test_texts_are_compared_on_without_a_word_on_corpora(attention_run, tmp_path, caplog):
+    root = shutil.copytree(attention_run / "corpus", tmp_path / "corpus")
+    other = edited_run(attention_run, tmp_path / "other", root=str(root))
+    texts = EvaluationSet("mine", ["a b"] * 3, [["b a"]] * 3)
+    comparison = compare([attention_run, other], texts=texts, device="cpu", beam_size=1)
+    assert [split.data for split in comparison.splits] == [texts]
+    assert "was trained with" not in caplog.text
 
 
 def test_another_data_root_is_used(attention_run, baseline_run, tmp_path):

@@ -5,11 +5,16 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mt import __version__
 from mt.choices import Device, Precision
 from mt.cli.options import count, penalty
 from mt.garbage import spare_garbage_collector
+
+if TYPE_CHECKING:
+    from mt.evaluation_set import EvaluationSet
 
 CHECKPOINT_HELP = "best, last, another name in RUN/checkpoints, or a file (default: best)"
 _FAILURE = 1
@@ -70,6 +75,32 @@ def add_precision_option(parser: argparse.ArgumentParser, *, default: str = "fp3
         help="auto takes bf16 where the device has instructions for it, and is faster "
         "(default: %(default)s)",
     )
+
+
+def add_set_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which sentences are translated and scored."""
+    add = parser.add_argument
+    add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
+    add("--src", metavar="FILE", help="source sentences instead of a split, one a line")
+    add("--ref", action="append", metavar="FILE", help="their translations; repeatable")
+    add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
+
+
+def check_set_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with a usage error where the options of `add_set_options` do not fit together."""
+    if (arguments.src is None) != (arguments.ref is None):
+        parser.error("--src and --ref go together: give the source file and at least one reference")
+    if arguments.src is not None and arguments.split:
+        parser.error("--split and --src exclude each other: take a split or a file")
+
+
+def read_src_and_ref(arguments: argparse.Namespace) -> "EvaluationSet | None":
+    """Return the sentences of `--src` and `--ref`; None without them."""
+    from mt.evaluation_set import read_evaluation_set
+
+    if arguments.src is None:
+        return None
+    return read_evaluation_set(Path(arguments.src), [Path(ref) for ref in arguments.ref])
 
 
 def set_threads(threads: int | None) -> None:

@@ -3,14 +3,24 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from mt.cli.command import add_model_options, run_command, set_threads
+from mt.cli.command import (
+    add_model_options,
+    add_precision_option,
+    add_set_options,
+    check_set_options,
+    read_src_and_ref,
+    run_command,
+    set_threads,
+)
 from mt.file_names import as_file_name, check_writable, joined_names
 
 PROG = "mt-compare"
 _EXAMPLES = """\
   mt-compare runs/attention runs/baseline
   mt-compare runs/attention runs/baseline --split test --split test_long --output comparison/long
+  mt-compare runs/attention runs/baseline --src in.en --ref first.de --ref second.de
 
 The first run is the one that the others are tested against. SACREBLEU_SEED in the environment sets
 the seed of the resampling (default 12345).
@@ -24,20 +34,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pathlib import Path
-
     from mt.checkpoint import RunDirectory
     from mt.comparison import compare, run_names
     from mt.comparison_report import check_replaceable, plain_table, report_folder, write_report
+    from mt.data.locating import real_root
+    from mt.device import select_device, select_precision
 
     set_threads(arguments.threads)
+    precision = select_precision(arguments.precision, select_device(arguments.device))
+    texts = read_src_and_ref(arguments)
     paths = [Path(run) for run in arguments.run]
     if arguments.output is None:
-        name = _report_name(run_names(paths), arguments)
-        root = arguments.data_root
-        if root is None:
-            root = RunDirectory.open(paths[0]).load_config().data.root
-        folder = report_folder(name, paths, root)
+        name = _report_name(run_names(paths), arguments, precision)
+        if texts is not None:
+            files = texts.files
+        else:
+            own = RunDirectory.open(paths[0]).load_config().data.root
+            root = real_root(own if arguments.data_root is None else arguments.data_root)
+            files = [] if root is None else [root]
+        folder = report_folder(name, paths, files)
     else:
         folder = Path(arguments.output)
     check_writable(folder, option="--output")
@@ -45,11 +60,13 @@ def _run(arguments: argparse.Namespace) -> int:
     comparison = compare(
         paths,
         splits=arguments.split or (),
+        texts=texts,
         checkpoint=arguments.checkpoint,
         beam_size=arguments.beam_size,
         length_penalty=arguments.length_penalty,
         batch_size=arguments.batch_size,
         device=arguments.device,
+        precision=precision,
         data_root=arguments.data_root,
     )
     try:  # neither a reader who leaves nor a full disk takes the other result along
@@ -61,19 +78,23 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _report_name(names: Sequence[str], arguments: argparse.Namespace) -> str:
-    """Name a comparison by its runs, its splits and what else is not usual."""
+def _report_name(names: Sequence[str], arguments: argparse.Namespace, precision: str) -> str:
+    """Name a comparison by its runs, its splits or file and what else is not usual."""
     parts = [joined_names([name.replace("/", "-") for name in names], "_")]
     if arguments.split:
         parts.append(
             joined_names([as_file_name(name) for name in dict.fromkeys(arguments.split)], "+")
         )
+    if arguments.src is not None:
+        parts.append(as_file_name(Path(arguments.src).name))
     if arguments.checkpoint != "best":
         parts.append(arguments.checkpoint)
     if arguments.beam_size is not None:
         parts.append(f"beam-{arguments.beam_size}")
     if arguments.length_penalty is not None:
         parts.append(f"penalty-{arguments.length_penalty:g}")
+    if precision != "fp32":
+        parts.append(precision)
     return ".".join(parts)
 
 
@@ -86,7 +107,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("run", nargs="+", metavar="RUN", help="run directories, two or more")
-    add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
+    add_set_options(parser)
     add(
         "--output",
         metavar="DIR",
@@ -96,10 +117,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--checkpoint", choices=("best", "last", "averaged"), default="best", help="(default: best)"
     )
     add_model_options(parser, whose="each run's")
-    add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
+    add_precision_option(parser)
     arguments = parser.parse_args(argv)
     if len(arguments.run) < 2:
         parser.error("give two run directories or more; mt-evaluate is for one")
+    check_set_options(parser, arguments)
     return arguments
 
 

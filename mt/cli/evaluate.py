@@ -11,6 +11,9 @@ from mt.cli.command import (
     CHECKPOINT_HELP,
     add_model_options,
     add_precision_option,
+    add_set_options,
+    check_set_options,
+    read_src_and_ref,
     run_command,
     set_threads,
 )
@@ -79,14 +82,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _load_sets(arguments: argparse.Namespace, corpus: "DataConfig") -> list["EvaluationSet"]:
-    from mt.evaluation_set import (
-        default_split,
-        load_evaluation_set,
-        read_evaluation_set,
-    )
+    from mt.evaluation_set import default_split, load_evaluation_set
 
-    if arguments.src is not None:
-        return [read_evaluation_set(Path(arguments.src), [Path(ref) for ref in arguments.ref])]
+    if (texts := read_src_and_ref(arguments)) is not None:
+        return [texts]
     splits = arguments.split or [default_split(corpus)]
     return [load_evaluation_set(corpus, split) for split in splits]
 
@@ -120,7 +119,7 @@ def _describe(
             f"{data.name}: {len(data.sources)} sentences, "
             f"{' + '.join(map(str, (system.path, *system.others)))}, {system.checkpoint.name} "
             f"(update {system.step}), beam {evaluation.beam_size}, "
-            f"length penalty {evaluation.length_penalty:g}",
+            f"length penalty {evaluation.length_penalty:g}, {evaluation.precision}",
             *table,
             f"  hypotheses: {written.hypotheses}",
             f"  scores of raw text again: {written.command}",
@@ -154,13 +153,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("runs", nargs="+", metavar="RUN", help="the run directory; several make an ensemble")
-    add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
-    add("--src", metavar="FILE", help="source sentences instead of a split, one a line")
-    add("--ref", action="append", metavar="FILE", help="their translations; repeatable")
+    add_set_options(parser)
     add("--checkpoint", default="best", metavar="NAME|FILE", help=CHECKPOINT_HELP)
     add_model_options(parser)
     add_precision_option(parser)
-    add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
     add("--paper-style", action="store_true", help="add BLEU of lowercased, Moses-tokenised text")
     add("--json", action="store_true", help="print a JSON list instead of a table")
     add(
@@ -169,10 +165,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="for the hypotheses, FILE.json for the results (default: below RUN/hypotheses)",
     )
     arguments = parser.parse_args(argv)
-    if (arguments.src is None) != (arguments.ref is None):
-        parser.error("--src and --ref go together: give the source file and at least one reference")
-    if arguments.src is not None and arguments.split:
-        parser.error("--split and --src exclude each other: evaluate a split or a file")
+    check_set_options(parser, arguments)
     if arguments.output is not None and not arguments.output.endswith(".txt"):
         parser.error(f"--output {arguments.output}: accepted is a file name that ends in .txt")
     if arguments.output is not None and len(arguments.split or []) > 1:

@@ -102,8 +102,8 @@ def _in_grammar(name: str, value: str, *, is_text: bool) -> str:
     pattern = is_text and _BARE_BRACE.search(value) and not {"'", '"'} & set(value)
     if not pattern and (not value or "${" in value):
         return f"{name}={value}"
-    parsed = None if pattern else parse([f"{name}={value}"])
-    if parsed is not None and not (is_text and isinstance(parsed[0].value(), bool | int | float)):
+    as_read = None if pattern else parse([f"{name}={value}"])
+    if as_read is not None and not (is_text and isinstance(as_read[0].value(), bool | int | float)):
         return f"{name}={value}"
     # Before a quote, and there only, a backslash has to be doubled.
     escaped = re.sub(r"(\\+)(?='|\Z)", r"\1\1", value).replace("'", r"\'")

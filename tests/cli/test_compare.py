@@ -1,5 +1,6 @@
 """`mt-compare` from the outside: the table, the folder it fills, and how it fails."""
 
+import re
 import shutil
 import unittest.mock
 
@@ -48,11 +49,13 @@ def test_the_table_is_printed_though_the_report_cannot_be_written(
         ("--beam-size 1 --split test", "one_two-a.test.beam-1"),
         ("--split news/one", "one_two-a.news-one"),
         ("--batch-size 3 --threads 1 --device cpu --data-root there", "one_two-a"),
+        ("--src texts/in.en --ref ref.de --beam-size 1", "one_two-a.in.en.beam-1"),
     ],
 )
 def test_a_comparison_with_other_options_does_not_write_over_the_first(options, name):
     arguments = _parse(["one", "two/a", *options.split()])
-    assert _report_name(["one", "two/a"], arguments) == name
+    assert _report_name(["one", "two/a"], arguments, "fp32") == name
+    assert _report_name(["one", "two/a"], arguments, "bf16") == f"{name}.bf16"
 
 
 @pytest.mark.slow
@@ -80,6 +83,36 @@ def test_a_comparison_of_others_with_the_same_names_does_not_write_over_the_firs
         folder = f"comparison/attention_baseline.{name}"
         assert capsys.readouterr().out.endswith(f"report and figures: {folder}/report.md\n")
     assert len(list((tmp_path / "comparison").iterdir())) == 3
+
+
+@pytest.mark.usefixtures("unchecked_shapes")
+def test_files_can_be_compared_on_instead_of_a_split(
+    attention_run, baseline_run, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    runs = [str(attention_run), str(baseline_run), "--beam-size", "1"]
+    assert main(runs) == 0
+    of_the_split = capsys.readouterr().out
+    corpus = attention_run / "corpus"
+    for name, source in (("in.xx", "test.xx"), ("ref.yy", "test.yy"), ("other.yy", "test.yy")):
+        shutil.copyfile(corpus / source, tmp_path / name)
+    for reference, number in (("ref.yy", ""), ("other.yy", ".2"), ("ref.yy", "")):
+        assert main([*runs, "--src", "in.xx", "--ref", reference]) == 0
+        out = capsys.readouterr().out
+        folder = f"comparison/attention_baseline.in.xx.beam-1{number}"
+        assert out.endswith(f"report and figures: {folder}/report.md\n")
+        assert out.startswith("in.xx: 20 sentences\n")
+        scores = [
+            re.findall(r" ± .*%|[+-]\d\S* BLEU, p = \S+|^BLEU.*", text)
+            for text in (out, of_the_split)
+        ]
+        assert scores[0] == scores[1]
+        report = (tmp_path / folder / "report.md").read_text("utf-8")
+        assert f"Corpus: `{tmp_path / 'in.xx'}`, `{tmp_path / reference}`.\n" in report
+        assert "xx-yy. All systems translate the same sentences" in report
+    assert "xx-yy, corpus tiny. All systems" in (
+        tmp_path / "comparison" / "attention_baseline.beam-1" / "report.md"
+    ).read_text("utf-8")
 
 
 def test_the_folder_can_be_chosen_but_is_no_file(
@@ -119,6 +152,7 @@ def test_the_options_reach_the_comparison(attention_run, baseline_run, monkeypat
         "length_penalty": 0.0,
         "batch_size": 3,
         "device": "cpu",
+        "precision": "bf16",
         "data_root": "there",
     }
     options = ["--split", "valid"]
@@ -127,7 +161,7 @@ def test_the_options_reach_the_comparison(attention_run, baseline_run, monkeypat
             options += [f"--{name.replace('_', '-')}", str(value)]
     with unittest.mock.patch("mt.comparison.compare", side_effect=ValueError("enough")) as spy:
         assert main([str(attention_run), str(baseline_run), *options]) == 1
-    assert spy.call_args.kwargs == given
+    assert spy.call_args.kwargs == given | {"texts": None}
 
 
 def test_a_seed_that_is_none_is_told_before_anything_is_translated(
@@ -171,7 +205,7 @@ def test_what_is_missing_is_said_before_anything_is_translated(
         assert main([*runs, "--checkpoint", "averaged"]) == 1
         assert "there is no checkpoint averaged" in capsys.readouterr().err
         assert main([*runs, "--split", "valid", "--split", "test", "--data-root", "corpus"]) == 1
-        assert "the split test has no pair with text on both sides" in capsys.readouterr().err
+        assert "test has no pair with text on both sides: leave it out" in capsys.readouterr().err
     (attention_run / "checkpoints" / "averaged.pt").unlink()
     assert not spy.called
 
@@ -182,6 +216,8 @@ def test_what_is_missing_is_said_before_anything_is_translated(
         (["one"], "give two run directories or more"),
         ([], "the following arguments are required: RUN"),
         (["a", "b", "--checkpoint", "x.pt"], "invalid choice: 'x.pt'"),
+        (["a", "b", "--src", "in"], "--src and --ref go together"),
+        (["a", "b", "--src", "in", "--ref", "r", "--split", "test"], "--split and --src exclude"),
     ],
 )
 def test_wrong_usage_exits_with_2(capsys, arguments, message):

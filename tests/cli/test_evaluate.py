@@ -51,6 +51,7 @@ def test_every_row_of_the_table_holds_what_its_name_says(attention_run, language
         checkpoint=system.checkpoint,
         others=(),
         step=system.step,
+        precision="bf16",
         beam_size=7,
         length_penalty=0.25,
         hypotheses=["c"] * 30,
@@ -66,7 +67,7 @@ def test_every_row_of_the_table_holds_what_its_name_says(attention_run, language
     title, *lines = _describe(system, data, evaluation, written).splitlines()
     assert title == (
         f"news: 30 sentences, {attention_run}, best.pt (update {system.step}), "
-        "beam 7, length penalty 0.25"
+        "beam 7, length penalty 0.25, bf16"
     )
     assert [re.split("  +", line.strip()) for line in lines] == [
         ["BLEU", "30.00", "signed-0"],
