@@ -69,9 +69,15 @@ class SplitComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The whole comparison; the first system is the one that the others are compared to."""
+    """The whole comparison; the first system is the one that the others are compared to.
 
-    corpus: DataConfig
+    Attributes:
+        direction: from which language into which.
+        corpus: the name of the corpus whose splits they are; None for other texts.
+    """
+
+    direction: str
+    corpus: str | None
     systems: list[Training]
     same_vocabulary: bool
     splits: list[SplitComparison]
@@ -141,7 +147,8 @@ def compare(
             system = load_system(path, checkpoint=checkpoint, device=device)
         measured.append(_measure(name, system, sets, evaluations))
     return Comparison(
-        corpus=corpus,
+        direction=corpus.direction,
+        corpus=corpus.name if texts is None else None,
         systems=[one.training for one in measured],
         same_vocabulary=len({one.vocabulary for one in measured}) == 1,
         splits=[
@@ -208,8 +215,8 @@ def _check_complete(paths: Sequence[Path], checkpoint: str, sets: Sequence[Evalu
     for data in sets:
         if not any(map(_has_text, data.sources, data.references)):
             raise ValueError(
-                f"{data.name} has no pair with text on both sides: leave it out, or "
-                "translate it with mt-evaluate"
+                f"{data.name} has no pair with text on both sides: compare on others, or translate "
+                "it with mt-evaluate"
             )
 
 

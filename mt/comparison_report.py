@@ -127,17 +127,16 @@ def plain_table(comparison: Comparison, split: SplitComparison) -> str:
 
 
 def _introduction(comparison: Comparison) -> str:
-    corpus = comparison.corpus
     names = [_escape(system.name) for system in comparison.systems]
-    data = comparison.splits[0].data
-    what = f"{corpus.direction}, corpus {_escape(corpus.name)}"
+    corpus = comparison.corpus
+    what = comparison.direction + ("" if corpus is None else f", corpus {_escape(corpus)}")
     lines = [
         f"# {' / '.join(names)}",
         "",
-        f"{corpus.direction if data.reference_files else what}. All systems translate the same "
-        f"sentences; differences are tested against the first, {names[0]}.",
+        f"{what}. All systems translate the same sentences; differences are tested against the "
+        f"first, {names[0]}.",
         "",
-        _origin([system.path for system in comparison.systems], data.files),
+        _origin([one.path for one in comparison.systems], comparison.splits[0].data.files),
         "",
     ]
     if not comparison.same_vocabulary:

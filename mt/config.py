@@ -87,13 +87,14 @@ class DataConfig:
     format: Format = _option(Format.text, "how it is stored; text: two aligned files a split")
     home: str = _option(
         "",
-        "the public home: a URL prefix, or embedded:NAME for a corpus that comes with mt",
+        "where the files are: a URL prefix, embedded:NAME for a corpus that comes with mt, or a "
+        "folder; empty: the current folder",
     )
     root: str | None = _option(None, "a local folder in place of the home")
     path: str = _option(
         "{split}.{lang}",
-        "files below home or root, with {split}, {lang}, {src} and {tgt} filled in; a dataset's id "
-        "for hub",
+        "files in home or root, with {split}, {lang}, {src} and {tgt} filled in; for hub the id of "
+        "a dataset",
     )
     member: str | None = _option(None, "the file inside, where path is a .zip")
     alignment: str | None = _option(
@@ -105,7 +106,10 @@ class DataConfig:
     subset: str | None = _option(None, "the configuration of a hub dataset")
     columns: dict[str, str] = field(
         default_factory=dict,
-        metadata={MEANING: "language: column, by name, or by number from 0 in a TSV"},
+        metadata={
+            MEANING: "language: column, by name, or by number from 0 in a TSV; others are named "
+            "like their language"
+        },
     )
     splits: dict[str, str] = field(
         default_factory=lambda: {"train": "train", "valid": "valid", "test": "test"},
@@ -213,8 +217,12 @@ class ModelConfig:
     encoder_size: int = _option(256, "of the encoder's state, in each direction")
     encoder_layers: int = _option(1, "GRU layers of the encoder")
     decoder_size: int = _option(512, "of the decoder's state")
-    decoder_layers: int = _option(1, "GRU layers of the decoder")
-    score: ScoreKind = _option(ScoreKind.additive, "the attention score function")
+    decoder_layers: int = _option(1, "GRU layers of the decoder; 1 with decoder=conditional")
+    score: ScoreKind = _option(
+        ScoreKind.additive,
+        "the attention score function; dot, scaled_dot and tanh_dot need a decoder_size of twice "
+        "encoder_size",
+    )
     attention_size: int = _option(256, "width of the additive score")
     input_feeding: bool = _option(
         True,
@@ -276,15 +284,15 @@ class OptimConfig:
     weight_decay: float = _option(0.0, "adamw's; with adam an L2 penalty in the gradient")
     label_smoothing: float = _option(0.1, "share of the probability that all pieces have alike")
     clip_norm: float = _option(1.0, "the gradient's norm is at most this")
-    schedule: ScheduleKind = _option(ScheduleKind.cosine, "of the learning rate after warm-up")
+    schedule: ScheduleKind = _option(
+        ScheduleKind.cosine, "the course of the learning rate after warm-up"
+    )
     warmup_steps: int = _option(200, "updates of a learning rate that rises from near 0 to lr")
     min_lr: float = _option(1e-6, "the schedule goes no lower; cosine ends here")
-    plateau_factor: float = _option(
-        0.5,
-        "plateau multiplies the learning rate by this after plateau_patience validations without "
-        "progress",
+    plateau_factor: float = _option(0.5, "what plateau multiplies the learning rate by")
+    plateau_patience: int = _option(
+        2, "validations without progress before plateau lowers the learning rate"
     )
-    plateau_patience: int = _option(2, "validations")
 
     def __post_init__(self) -> None:
         _require_positive("optim.lr", self.lr)
@@ -326,11 +334,12 @@ class TrainerConfig:
     accumulate: int = _option(1, "batches an update, weighted by their tokens")
     processes: int | None = _option(
         None,
-        "that share an update's batches out, a divisor of accumulate; null: the largest for which "
-        "there are cores (or CUDA devices); changes the speed, not what is learned",
+        "processes that share an update's batches out, a divisor of accumulate; null: the largest "
+        "for which there are cores (or CUDA devices); changes the speed, not what is learned",
     )
     precision: Precision = _option(
-        Precision.fp32, "of large matrix products; auto: bf16 where the device multiplies it"
+        Precision.fp32,
+        "number format of large matrix products; auto: bf16 where the device multiplies it",
     )
     device: Device = _option(Device.auto, "auto: cuda where there is one")
     threads: int | None = _option(
@@ -394,7 +403,11 @@ HIGHEST_LENGTH_PENALTY = 10  # of `search.length_penalty`
 class SearchConfig:
     """Beam search; a beam of 1 is greedy search."""
 
-    beam_size: int = _option(5, "translations that are kept at every step; 1: greedy search")
+    beam_size: int = _option(
+        5,
+        "translations kept at every step, after training (trainer.validation_beam_size is for "
+        "validation); 1: greedy search",
+    )
     length_penalty: float = _option(
         1.0, "alpha of Wu et al. 2016, eq. 14: higher makes translations longer"
     )
@@ -429,7 +442,9 @@ class Config:
 
     run: str = _option("???", "the folder of the run")
     resume: bool = _option(False, "go on from the run's last checkpoint")
-    seed: int = _option(1, "of parameters, dropout, order of the batches and drawn segmentations")
+    seed: int = _option(
+        1, "decides parameters, dropout, order of the batches and drawn segmentations"
+    )
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import sys
+from functools import cache
 
 import torch
 
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 def select_precision(name: str, device: torch.device) -> str:
     """Return the key of `DTYPES` of that name; `auto` takes bf16 where the device multiplies it.
 
-    bf16 on another device is warned of: emulated, it is several times as slow as fp32.
+    bf16 on another device is warned of, once: emulated, it is several times as slow as fp32.
 
     Raises:
         ValueError: An unknown name.
@@ -30,12 +31,18 @@ def select_precision(name: str, device: torch.device) -> str:
     if name == "auto":
         return "bf16" if native else "fp32"
     if name == "bf16" and not native:
-        _log.warning(
-            "precision=bf16: this %s is not known to multiply bf16, and one that does not takes "
-            "several times as long as with fp32; give fp32, or auto, which chooses",
-            "GPU" if device.type == "cuda" else "processor",
-        )
+        _warn_of_emulation("GPU" if device.type == "cuda" else "processor")
     return name
+
+
+@cache
+def _warn_of_emulation(device: str) -> None:
+    """Say it once in a process, however many models it loads."""
+    _log.warning(
+        "precision=bf16: this %s is not known to multiply bf16, and one that does not takes "
+        "several times as long as with fp32; give fp32, or auto, which chooses",
+        device,
+    )
 
 
 def _multiplies_bf16(device: torch.device) -> bool:

@@ -386,6 +386,7 @@ def test_texts_are_compared_on_without_a_word_on_corpora(attention_run, tmp_path
     texts = EvaluationSet("mine", ["a b"] * 3, [["b a"]] * 3)
     comparison = compare([attention_run, other], texts=texts, device="cpu", beam_size=1)
     assert [split.data for split in comparison.splits] == [texts]
+    assert (comparison.direction, comparison.corpus) == ("xx-yy", None)
     assert "was trained with" not in caplog.text
 
 

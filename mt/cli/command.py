@@ -92,6 +92,8 @@ def check_set_options(parser: argparse.ArgumentParser, arguments: argparse.Names
         parser.error("--src and --ref go together: give the source file and at least one reference")
     if arguments.src is not None and arguments.split:
         parser.error("--split and --src exclude each other: take a split or a file")
+    if arguments.src is not None and arguments.data_root is not None:
+        parser.error("--data-root and --src exclude each other: it is splits that come from there")
 
 
 def read_src_and_ref(arguments: argparse.Namespace) -> "EvaluationSet | None":

@@ -86,7 +86,7 @@ def _report_name(names: Sequence[str], arguments: argparse.Namespace, precision:
             joined_names([as_file_name(name) for name in dict.fromkeys(arguments.split)], "+")
         )
     if arguments.src is not None:
-        parts.append(as_file_name(Path(arguments.src).name))
+        parts.append(as_file_name(Path(arguments.src).name.removesuffix(".gz")))
     if arguments.checkpoint != "best":
         parts.append(arguments.checkpoint)
     if arguments.beam_size is not None:

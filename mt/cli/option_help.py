@@ -1,18 +1,27 @@
-"""What `mt-train --help` says of every option: its value, its meaning, what else it can be."""
+"""What `mt-train --help` says of groups and options: files, values, meanings, choices."""
 
 import dataclasses
 import textwrap
 import typing
 from collections.abc import Iterator
-from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mt.cli.override_values import choices
+from mt.cli.overrides import group_files
 from mt.config import MEANING, Config, to_plain
 
 _WIDTH = 100  # characters of a line
 _COLUMN = 34  # where meanings begin
+
+
+def describe_groups(configs: Path) -> str:
+    """Return a paragraph a configuration group: its name and its files."""
+    groups = sorted(path.name for path in configs.iterdir() if path.is_dir())
+    named = (f"{group}: {', '.join(group_files(configs, group))}" for group in groups)
+    return "\n".join(textwrap.fill(one, _WIDTH, subsequent_indent="  ") for one in named)
 
 
 def describe_options(composed: DictConfig) -> str:
@@ -35,7 +44,9 @@ def _sections(schema: type, values: Any, prefix: str) -> Iterator[str]:
     for field in dataclasses.fields(schema):
         if field not in nested:
             setting = f"{prefix}{field.name}={_shown(values[field.name])}"
-            lines += _described(setting, field.metadata[MEANING] + _accepted(hints[field.name]))
+            named = choices(hints[field.name])
+            meaning = field.metadata[MEANING]
+            lines += _described(setting, f"{meaning} ({named})" if named else meaning)
     yield "\n".join(lines)
     for field in nested:
         yield from _sections(hints[field.name], values[field.name], f"{prefix}{field.name}.")
@@ -48,12 +59,6 @@ def _described(setting: str, meaning: str) -> list[str]:
     if len(start) + 2 > _COLUMN:
         return [start, *lines]
     return [start.ljust(_COLUMN) + lines[0][_COLUMN:], *lines[1:]]
-
-
-def _accepted(kind: Any) -> str:
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return f" ({', '.join(member.name for member in kind)})"
-    return ""
 
 
 def _shown(value: Any) -> str:

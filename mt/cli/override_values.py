@@ -7,14 +7,20 @@ from enum import Enum
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, Sweep
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString, Sweep
 from hydra.errors import OverrideParseException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import OmegaConf, ValidationError
+from omegaconf.errors import GrammarParseError
 
 from mt.config import Config
 
-_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    list: "a list, [A, B]",
+}
 
 
 def is_override(argument: str) -> bool:
@@ -30,51 +36,79 @@ def parse(overrides: list[str]) -> list[Override] | None:
         return None
 
 
-def parsed(arguments: Iterable[str]) -> list[Override]:
+def readable_overrides(arguments: Iterable[str]) -> list[Override]:
     """Parse the overrides among the arguments; none where Hydra cannot, which it will say."""
     return parse([one for one in arguments if is_override(one)]) or []
 
 
+def option_kinds(schema: type = Config, prefix: str = "") -> dict[str, Any]:
+    """Return the type of every option and section, by its dotted key."""
+    kinds: dict[str, Any] = {}
+    for name, kind in typing.get_type_hints(schema).items():
+        kinds[f"{prefix}{name}"] = kind
+        if dataclasses.is_dataclass(kind):
+            kinds |= option_kinds(typing.cast(type, kind), f"{prefix}{name}.")
+    return kinds
+
+
+def choices(kind: Any) -> str:
+    """Return what an option of this type can be, if it is one of a few names; else nothing."""
+    few = isinstance(kind, type) and issubclass(kind, Enum)
+    return ", ".join(member.name for member in kind) if few else ""
+
+
 def check_values(arguments: Iterable[str]) -> None:
-    """Look whether every value, also each of a sweep, is of the type of its option.
+    """Look whether values are of the type of their options, each of several to sweep as well.
+
+    Files of groups, ranges to sweep and values that are tables themselves are left to Hydra.
 
     Raises:
         ValueError: One is not; the message says what is accepted.
     """
-    for override in parsed(arguments):
-        kind = _kind(override.key_or_group)
-        if kind is not None and not dataclasses.is_dataclass(kind):
-            for value in _values(override):
-                _check_value(override.key_or_group, value, kind)
+    kinds = option_kinds()
+    for override in readable_overrides(arguments):
+        key = override.key_or_group
+        kind = kinds.get(key)
+        if kind is None:
+            table = kinds.get(key.rpartition(".")[0])
+            kind = typing.get_args(table)[1] if typing.get_origin(table) is dict else None
+        if kind is None or override.is_delete() or (_is_section(kind) and "." not in key):
+            continue
+        for shown, value in _values(override).items():
+            if not isinstance(value, dict):
+                _check_value(key, value, kind, shown)
 
 
-def _values(override: Override) -> list[Any]:
+def _is_section(kind: Any) -> bool:
+    return dataclasses.is_dataclass(kind)
+
+
+def _values(override: Override) -> dict[str, Any]:
+    """Return the values of an override, by what a message shows of them."""
     value = override.value()
     if isinstance(value, ChoiceSweep):
-        return [one.text if isinstance(one, QuotedString) else one for one in value.list]
-    return [] if isinstance(value, Sweep) else [value]  # a range of numbers is left to Hydra
+        texts = (one.text if isinstance(one, QuotedString) else one for one in value.list)
+        return {f"{override.key_or_group}={one}": one for one in texts if not isinstance(one, list)}
+    shown = (override.input_line or "").lstrip("+")
+    return {} if isinstance(value, Sweep | Glob) else {shown: value}
 
 
-def _check_value(key: str, value: Any, kind: Any) -> None:
+def _check_value(key: str, value: Any, kind: Any, shown: str) -> None:
+    if _is_section(kind):
+        first = dataclasses.fields(kind)[0].name
+        raise ValueError(f"{shown}: {key} is a section, set its options: {key}.{first}=VALUE")
+    if typing.get_origin(kind) is dict:
+        raise ValueError(f"{shown}: {key} is a table, set its entries: {key}.KEY=VALUE")
     try:
-        OmegaConf.update(OmegaConf.structured(Config), key, value)
-    except OmegaConfBaseException:
-        shown = "null" if value is None else value
-        raise ValueError(f"{key}={shown}: accepted is {_accepted(kind)}") from None
-
-
-def _kind(key: str) -> Any:
-    """Return the type of an option; None for what is no option, such as a group's file."""
-    kind: Any = Config
-    for name in key.split("."):
-        kind = typing.get_type_hints(kind).get(name) if isinstance(kind, type) else None
-    return kind
+        OmegaConf.update(OmegaConf.structured(Config), key, value, force_add=True)
+    except ValidationError:
+        raise ValueError(f"{shown}: accepted is {_accepted(kind)}") from None
+    except GrammarParseError:
+        return  # of `${`, which Hydra will tell
 
 
 def _accepted(kind: Any) -> str:
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return ", ".join(member.name for member in kind)
-    if typing.get_origin(kind) is dict:
-        return "a table, {KEY: VALUE, ...}"
-    either = typing.get_args(kind) or (kind,)
-    return " or ".join("null" if one is type(None) else _NAMES[one] for one in either)
+    origin = typing.get_origin(kind)
+    either = (kind,) if origin in (None, list) else typing.get_args(kind)
+    names = [_NAMES.get(typing.get_origin(one) or one) or choices(one) for one in either]
+    return " or ".join(name or "null" for name in names)

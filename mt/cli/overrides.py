@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mt.cli.override_values import is_override, parse, parsed
+from mt.cli.override_values import is_override, option_kinds, parse, readable_overrides
 from mt.config import Config
 
 RESUMABLE = (
@@ -38,15 +38,17 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
     Keys are checked against the schema and the configuration groups. A value is quoted where it is
     a path pattern such as `{split}.{lang}`, since Hydra takes bare braces for a dictionary, where
     the grammar has no place for it, as for `é`, `~` or `=`, or where it would make a number of a
-    text, as of `run=2024_06`; and a new key of an open table (`data.columns.en=…`) gets the `++`
-    that Hydra asks for.
+    text, as of `run=2024_06`; and an open table or a new key of one (`data.columns.en=…`) gets the
+    `++` that Hydra asks for.
 
     Raises:
         ValueError: A key or a file of a group that does not exist, the message names the nearest
             that does; or an argument that is no setting.
     """
     arguments = list(arguments)
-    options, open_ended, texts = _option_keys(Config, "")
+    kinds = option_kinds()
+    options = list(kinds)
+    open_ended = [key for key, kind in kinds.items() if typing.get_origin(kind) is dict]
     groups = [path.name for path in configs.iterdir() if path.is_dir()]
     own_files = any(argument.startswith(_OWN_FILES) for argument in arguments)
     checked = []
@@ -61,10 +63,13 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
             checked.append(argument)
         elif any(key.startswith(f"{table}.") for table in open_ended):
             checked.append(_in_grammar(f"++{key}" if name == key else name, value, is_text=True))
-        elif key in groups or key in open_ended or key.startswith(("hydra.", "hydra/")):
+        elif key in open_ended:
+            checked.append(f"++{argument}" if name == key else argument)
+        elif key in groups or key.startswith(("hydra.", "hydra/")):
             checked.append(argument)
         elif key in options:
-            checked.append(_in_grammar(name, value, is_text=key in texts))
+            is_text = str in (kinds[key], *typing.get_args(kinds[key]))
+            checked.append(_in_grammar(name, value, is_text=is_text))
         else:
             raise ValueError(_unknown(key, [*options, *groups]))
     return checked
@@ -86,16 +91,19 @@ def _check_bare(argument: str, options: list[str], *, follows_option: bool) -> N
 def _check_files(group: str, value: str, configs: Path) -> None:
     if not _FILE_NAMES.fullmatch(value):
         return  # a list or a function of Hydra's grammar
-    folder = configs / group
-    files = sorted(str(p.relative_to(folder).with_suffix("")) for p in folder.rglob("*.yaml"))
+    files = group_files(configs, group)
     for name in value.split(","):
         if name not in (*files, "null"):
             near = difflib.get_close_matches(name, files, n=1)
             advice = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(
-                f"there is no {group}={name}: {advice}accepted is "
-                f"{', '.join(sorted(files, key=lambda file: ('/' in file, file)))}"
-            )
+            raise ValueError(f"there is no {group}={name}: {advice}accepted is {', '.join(files)}")
+
+
+def group_files(configs: Path, group: str) -> list[str]:
+    """Return the names of the files of a group, those in folders of it last."""
+    folder = configs / group
+    files = (str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml"))
+    return sorted(files, key=lambda file: ("/" in file, file))
 
 
 def _in_grammar(name: str, value: str, *, is_text: bool) -> str:
@@ -112,7 +120,9 @@ def _in_grammar(name: str, value: str, *, is_text: bool) -> str:
 
 def keys_not_swept(arguments: Iterable[str]) -> list[str]:
     """Return the keys that have one value in all jobs of a sweep; none if Hydra cannot read it."""
-    return [one.key_or_group for one in parsed(arguments) if not one.is_sweep_override()]
+    return [
+        one.key_or_group for one in readable_overrides(arguments) if not one.is_sweep_override()
+    ]
 
 
 def check_sweep_runs(arguments: Sequence[str]) -> None:
@@ -123,7 +133,7 @@ def check_sweep_runs(arguments: Sequence[str]) -> None:
     """
     if not {"-m", "--multirun"}.intersection(arguments):
         return
-    overrides = parsed(arguments)
+    overrides = readable_overrides(arguments)
     fixed = [one for one in overrides if not one.is_sweep_override()]
     names = [str(one.value()) for one in fixed if one.key_or_group == "run"]
     if len(fixed) < len(overrides) and names and "${" not in names[0]:
@@ -151,24 +161,6 @@ def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
             )
         kept.append(key)
     return kept
-
-
-def _option_keys(schema: type, prefix: str) -> tuple[list[str], list[str], list[str]]:
-    """Return the dotted keys of a dataclass, those where any key is welcome, and those of texts."""
-    options, open_ended, texts = [], [], []
-    for field in dataclasses.fields(schema):
-        key, kind = f"{prefix}{field.name}", field.type
-        options.append(key)
-        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
-            nested = _option_keys(kind, f"{key}.")
-            options += nested[0]
-            open_ended += nested[1]
-            texts += nested[2]
-        elif typing.get_origin(kind) is dict:
-            open_ended.append(key)
-        elif kind is str or str in typing.get_args(kind):
-            texts.append(key)
-    return options, open_ended, texts
 
 
 def _unknown(key: str, accepted: list[str]) -> str:

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mt import __version__
 from mt.cli.command import is_out_of_memory
-from mt.cli.option_help import describe_options
+from mt.cli.option_help import describe_groups, describe_options
 from mt.cli.override_values import check_values, is_override
 from mt.cli.overrides import (
     check_resume_overrides,
@@ -44,6 +44,7 @@ _INTERRUPTED = 128 + signal.SIGINT  # exit status
 
 ConfigStore.instance().store(name="schema", node=Config)
 # For the help in configs/train.yaml, a template to Hydra, where $$ is a $.
+OmegaConf.register_new_resolver("group_help", lambda: describe_groups(CONFIGS), replace=True)
 OmegaConf.register_new_resolver(
     "option_help", lambda *, _root_: describe_options(_root_).replace("$", "$$"), replace=True
 )
@@ -87,6 +88,8 @@ def _run() -> None:
     except KeyboardInterrupt:  # before training began
         raise SystemExit(_INTERRUPTED) from None
     except CompactHydraException as error:  # `mt-train seed=1,2 --help`
+        if "HYDRA_FULL_ERROR" in os.environ:
+            raise
         _fail(str(error), code=2)
     except OSError as error:  # `mt-train --help > FILE` on a full disk
         _fail(str(error), code=1)

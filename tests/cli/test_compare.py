@@ -49,7 +49,7 @@ def test_the_table_is_printed_though_the_report_cannot_be_written(
         ("--beam-size 1 --split test", "one_two-a.test.beam-1"),
         ("--split news/one", "one_two-a.news-one"),
         ("--batch-size 3 --threads 1 --device cpu --data-root there", "one_two-a"),
-        ("--src texts/in.en --ref ref.de --beam-size 1", "one_two-a.in.en.beam-1"),
+        ("--src texts/in.en.gz --ref ref.de --beam-size 1", "one_two-a.in.en.beam-1"),
     ],
 )
 def test_a_comparison_with_other_options_does_not_write_over_the_first(options, name):
@@ -204,7 +204,7 @@ def test_what_is_missing_is_said_before_anything_is_translated(
         assert main([*runs, "--checkpoint", "averaged"]) == 1
         assert "there is no checkpoint averaged" in capsys.readouterr().err
         assert main([*runs, "--split", "valid", "--split", "test", "--data-root", "corpus"]) == 1
-        assert "test has no pair with text on both sides: leave it out" in capsys.readouterr().err
+        assert "test has no pair with text on both sides: compare on" in capsys.readouterr().err
     (attention_run / "checkpoints" / "averaged.pt").unlink()
     assert not spy.called
 
@@ -217,6 +217,7 @@ def test_what_is_missing_is_said_before_anything_is_translated(
         (["a", "b", "--checkpoint", "x.pt"], "invalid choice: 'x.pt'"),
         (["a", "b", "--src", "in"], "--src and --ref go together"),
         (["a", "b", "--src", "in", "--ref", "r", "--split", "test"], "--split and --src exclude"),
+        (["a", "b", "--src", "in", "--ref", "r", "--data-root", "d"], "--data-root and --src excl"),
     ],
 )
 def test_wrong_usage_exits_with_2(capsys, arguments, message):

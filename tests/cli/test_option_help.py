@@ -9,7 +9,9 @@ from enum import Enum
 
 from omegaconf import OmegaConf
 
-from mt.cli.option_help import describe_options
+from mt.cli.option_help import describe_groups, describe_options
+from mt.cli.overrides import checked_overrides
+from mt.cli.train import CONFIGS
 from mt.config import MEANING, Config
 
 
@@ -64,3 +66,12 @@ def test_the_help_has_the_values_of_the_command_line() -> None:
     assert "run=runs/${data.name}-${data.src}-${data.tgt}-" in text
     assert "model: attention, baseline, conditional\n" in text
     assert "\n\n\n" not in text
+
+
+def test_every_file_of_a_group_is_there_as_it_is_set() -> None:
+    paragraphs = re.split(r"\n(?! )", describe_groups(CONFIGS))
+    found = {one.split(": ")[0]: re.split(r",\s+", one.split(": ")[1]) for one in paragraphs}
+    assert found["model"] == ["attention", "baseline", "conditional"]
+    settings = [f"{group}={file}" for group, files in found.items() for file in files]
+    assert checked_overrides(settings, CONFIGS) == settings
+    assert len(settings) == len(list(CONFIGS.rglob("*/*.yaml")))

@@ -87,7 +87,8 @@ def test_the_defaults_are_those_of_the_results() -> None:
         ("data.columns.en=größe", "++data.columns.en='größe'"),
         ("seed=1,2", "seed=1,2"),
         ("data.root=", "data.root="),
-        ("data.columns={en: a}", "data.columns={en: a}"),
+        ("data.columns={en: a}", "++data.columns={en: a}"),
+        ("+data.columns={en: a}", "+data.columns={en: a}"),
         ("data.columns.en=0", "++data.columns.en='0'"),
         ("++data.columns.en=0", "++data.columns.en='0'"),
         ("data.splits.test=2016_05", "++data.splits.test='2016_05'"),
@@ -152,6 +153,9 @@ def test_the_readmes_own_corpus_is_read_as_it_says() -> None:
     news = ["data.path='news.{split}.{lang}.gz'", "data.splits.valid=dev", "run=x"]
     data = _compose([*text, *news]).data
     assert (data.path, data.splits["valid"]) == ("news.{split}.{lang}.gz", "dev")
+    tsv = ["data=tsv", *text[1:], "run=x", "data.columns={en: 0, is: 1}"]
+    assert _compose(tsv).data.columns == {"en": "0", "is": "1"}
+    assert _compose([*text, "data.splits={test: t}", "run=x"]).data.splits["test"] == "t"
     links = ["data.alignment='{split}.links'", "data.alignment_src=en", "run=x"]
     assert _compose([*text, *links]).data.alignment == "{split}.links"
 
