@@ -98,7 +98,8 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
     path = folder / _REPORT
     path.write_text("\n".join(parts), encoding="utf-8")  # first: it says that the pictures are ours
     for split, pictures in sections:
-        _save_figures(split, names, [folder / picture for picture in pictures])
+        where = [folder / picture for picture in pictures]
+        _save_figures(split, names, where, title=f"{_what(comparison)}, {split.data.name}")
     return path
 
 
@@ -128,13 +129,11 @@ def plain_table(comparison: Comparison, split: SplitComparison) -> str:
 
 def _introduction(comparison: Comparison) -> str:
     names = [_escape(system.name) for system in comparison.systems]
-    corpus = comparison.corpus
-    what = comparison.direction + ("" if corpus is None else f", corpus {_escape(corpus)}")
     lines = [
         f"# {' / '.join(names)}",
         "",
-        f"{what}. All systems translate the same sentences; differences are tested against the "
-        f"first, {names[0]}.",
+        f"{_escape(_what(comparison))}. All systems translate the same sentences; differences are "
+        f"tested against the first, {names[0]}.",
         "",
         _origin([one.path for one in comparison.systems], comparison.splits[0].data.files),
         "",
@@ -142,6 +141,11 @@ def _introduction(comparison: Comparison) -> str:
     if not comparison.same_vocabulary:
         lines += [_OTHER_VOCABULARIES, ""]
     return "\n".join(lines)
+
+
+def _what(comparison: Comparison) -> str:
+    corpus = comparison.corpus
+    return comparison.direction if corpus is None else f"{corpus} {comparison.direction}"
 
 
 def _split_section(comparison: Comparison, split: SplitComparison, pictures: Sequence[str]) -> str:
@@ -270,8 +274,9 @@ def _example_lines(names: Sequence[str], examples: Sequence[Example]) -> list[st
     return [*lines, ""]
 
 
-def _save_figures(split: SplitComparison, names: Sequence[str], paths: Sequence[Path]) -> None:
-    title = split.data.name
+def _save_figures(
+    split: SplitComparison, names: Sequence[str], paths: Sequence[Path], *, title: str
+) -> None:
     by_length = bleu_by_length_figure(
         [bucket.label for bucket in split.buckets],
         {name: [bucket.bleu[i] for bucket in split.buckets] for i, name in enumerate(names)},

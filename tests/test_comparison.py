@@ -433,6 +433,8 @@ def test_each_figure_is_of_its_systems_numbers(comparison, tmp_path):
         ["1-4", "5-7"], {"attention": [41.0, 43.0], "baseline": [42.0, 44.0]},
     )  # fmt: skip
     assert by_length.call_args.kwargs["counts"] == [12, 8]
+    assert by_length.call_args.kwargs["title"] == "BLEU by source length, tiny xx-yy, test"
+    assert reach.call_args.kwargs["title"].endswith("at the source embeddings, tiny xx-yy, test")
     assert reach.call_args.args == (
         {"attention": [1.0], "baseline": [3.0]}, {"attention": [2.0], "baseline": [4.0]},
     )  # fmt: skip

@@ -166,7 +166,8 @@ def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
 def _unknown(key: str, accepted: list[str]) -> str:
     near = _by_last_name(key.split(".")[-1], accepted)
     near = near or next(iter(difflib.get_close_matches(key, accepted, n=1, cutoff=0.5)), None)
-    advice = f"did you mean {near}?" if near else f"sections are {', '.join(_sections())}."
+    sections = ", ".join(field.name for field in dataclasses.fields(Config))
+    advice = f"did you mean {near}?" if near else f"sections are {sections}."
     return f"there is no option {key!r}: {advice} `mt-train --help` has them all"
 
 
@@ -174,7 +175,3 @@ def _by_last_name(name: str, options: list[str]) -> str | None:
     """Find the option meant by a name without its section, or by that of another trainer."""
     same = (option for option in options if option.split(".")[-1] == name)
     return _OTHER_NAMES.get(name) or next(same, None)
-
-
-def _sections() -> list[str]:
-    return [field.name for field in dataclasses.fields(Config)]

@@ -197,8 +197,9 @@ def _report(config: Config, trainer: Trainer, splits: Splits, device: torch.devi
             f"{train.dropped_empty:,}", f"{train.dropped_long:,}", data.max_length,
         )  # fmt: skip
     _log.info(
-        "model       %s, %s parameters, vocabulary %s",
+        "model       %s%s, %s parameters, vocabulary %s",
         config.model.decoder.name,
+        "" if model.lexical is None else ", lexical",
         f"{model.n_parameters:,}",
         f"{model.output_layer.out_features:,}",
     )  # fmt: skip

@@ -109,7 +109,7 @@ def test_files_can_be_compared_on_instead_of_a_split(
         report = (tmp_path / folder / "report.md").read_text("utf-8")
         assert f"Corpus: `{tmp_path / 'in.xx'}`, `{tmp_path / reference}`.\n" in report
         assert "xx-yy. All systems translate the same sentences" in report
-    assert "xx-yy, corpus tiny. All systems" in (
+    assert "tiny xx-yy. All systems" in (
         tmp_path / "comparison" / "attention_baseline.beam-1" / "report.md"
     ).read_text("utf-8")
 

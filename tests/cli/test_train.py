@@ -1,6 +1,7 @@
 """mt-train as a user drives it: overrides, mistakes and sweeps, a pipe, Ctrl-C and kill -9."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -79,6 +80,21 @@ def test_training_ends_with_the_score_and_the_next_commands(
         mt_train_here(*tiny(corpus, "a run"))
     again = capsys.readouterr().err
     assert "not overwritten" in again and "Traceback" not in again
+
+
+@pytest.mark.parametrize(
+    ("model", "said"), [("attention", "attention, lexical, "), ("baseline", r"fixed_context, \d")]
+)
+def test_training_says_whether_the_model_is_lexical(
+    corpus: Path,
+    mt_train_here: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    model: str,
+    said: str,
+) -> None:
+    settings = [f"model={model}", "model.lexical=true", "trainer.max_steps=1"]
+    mt_train_here(*tiny(corpus, "run"), *settings)
+    assert any(re.match(f"model {{7}}{said}", message) for message in caplog.messages)
 
 
 @pytest.mark.slow
