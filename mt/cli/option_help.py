@@ -30,9 +30,7 @@ def describe_options(composed: DictConfig) -> str:
     Args:
         composed: What Hydra made of files and overrides. Interpolations are shown as they are.
     """
-    values = OmegaConf.to_container(composed)
-    own, *sections = _sections(Config, values, "")
-    return "\n\n".join([own, *sections])
+    return "\n\n".join(_sections(Config, OmegaConf.to_container(composed), ""))
 
 
 def _sections(schema: type, values: Any, prefix: str) -> Iterator[str]:
@@ -64,6 +62,8 @@ def _described(setting: str, meaning: str) -> list[str]:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {_shown(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
     plain = to_plain(value)
     if isinstance(plain, bool):
         return str(plain).lower()

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from mt.cli.option_help import describe_groups, describe_options
 from mt.cli.overrides import checked_overrides
 from mt.cli.train import CONFIGS
-from mt.config import MEANING, Config
+from mt.config import MEANING, Config, DataConfig
 
 
 def _options(config: object, prefix: str = "") -> Iterator[tuple[str, object, str | None]]:
@@ -50,7 +50,9 @@ def test_every_option_is_there_with_what_it_means_and_what_it_can_be() -> None:
 
 
 def test_values_are_written_as_the_command_line_takes_them() -> None:
-    text = describe_options(OmegaConf.structured(Config()))
+    config = Config(data=DataConfig(split_languages={"test": ["de", "en"]}))
+    text = describe_options(OmegaConf.structured(config))
+    assert "  data.split_languages={test: [de, en]}\n" in text
     for setting in ("resume=false", "tokenizer.joint=true", "data.root=null", "seed=1"):
         assert _entry(text, setting.partition("=")[0]).startswith(f"{setting} ")
     assert "  data.splits={train: train, valid: valid, test: test}\n" in text
