@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 _WORD_START = "▁"  # sentencepiece's mark for a space before the piece
 _LINK = re.compile(r"(\d+)-(\d+)", re.ASCII)
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
+# What `str.split` splits at, in UTF-8: control characters and other spaces among it.
+_SPACES = re.compile(
+    b"|".join(re.escape(chr(n).encode()) for n in range(0x3001) if chr(n).isspace())
+)
 
 
 class WordAlignment(NamedTuple):
@@ -107,8 +111,10 @@ def word_of_piece(pieces: Sequence[str], text: str) -> list[int | None]:
     text.
     """
     chunks = [_piece_bytes(piece) for piece in pieces]
+    # Of the same length, with a plain space for all that `str.split` splits at.
+    joined = _SPACES.sub(lambda space: b" " * len(space.group()), b"".join(chunks))
     text_words = [len(word.encode("utf-8", "replace")) for word in text.split()]
-    words = list(re.finditer(rb"\S+", b"".join(chunks)))
+    words = list(re.finditer(rb"\S+", joined))
     if not text_words or not words:
         return [None] * len(pieces)
     starts = [word.start() for word in words]
@@ -121,7 +127,7 @@ def word_of_piece(pieces: Sequence[str], text: str) -> list[int | None]:
     found: list[int | None] = []
     position = 0
     for chunk in chunks:
-        stripped = chunk.lstrip()
+        stripped = joined[position : position + len(chunk)].lstrip()
         first = position + len(chunk) - len(stripped)
         word = int(np.searchsorted(starts, first, side="right")) - 1
         found.append(int(targets[word]) if stripped else None)

@@ -5,6 +5,7 @@ for each of them, the list of its reference translations; sentences may have dif
 references. Nothing here knows a model.
 """
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ _LONG_CODES = {  # ISO 639-2 and 639-3
     "chi": "zh", "zho": "zh", "cmn": "zh", "jpn": "ja", "kor": "ko", "tha": "th", "lao": "lo",
     "khm": "km", "bur": "my", "mya": "my",
 }  # fmt: skip
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -135,9 +138,16 @@ def paper_bleu(
     """Compute BLEU as most papers on Multi30k do: `paper_tokenize`, then `tokenize=none`.
 
     Comparable with those papers only; arguments and errors as for `bleu`, the references raw as
-    well.
+    well. Of a language that Moses has no rules for it warns.
     """
     _check(hypotheses, references)
+    from sacremoses.corpus import NonbreakingPrefixes  # only this score needs it
+
+    if _short_code(language) not in NonbreakingPrefixes().available_langs:
+        _log.warning(
+            "BLEU lc.norm.tok: Moses has no rules for the language %s, those of English are taken",
+            language,
+        )
     counts = [len(group) for group in references]
     flat = paper_tokenize([text for group in references for text in group], language=language)
     rows = iter(flat)
@@ -152,7 +162,8 @@ def paper_tokenize(sentences: Sequence[str], *, language: str) -> list[str]:
     """Lowercase, normalise punctuation, Moses-tokenise: as Multi30k's `lc.norm.tok` was made."""
     from sacremoses import MosesPunctNormalizer, MosesTokenizer  # only this score needs them
 
-    normalizer, tokenizer = MosesPunctNormalizer(lang=language), MosesTokenizer(lang=language)
+    code = _short_code(language)
+    normalizer, tokenizer = MosesPunctNormalizer(lang=code), MosesTokenizer(lang=code)
     # Moses' script sees the line's end, which a rule for quotation marks after full stops asks for.
     lines = [normalizer.normalize(f"{sentence.lower()}\n") for sentence in sentences]
     return [tokenizer.tokenize(line, return_str=True) for line in lines]

@@ -71,6 +71,14 @@ def test_words_that_normalisation_joins_are_found_by_their_place() -> None:
     assert word_of_piece(["▁abcd", "▁ef"], text)[-1] == 2
 
 
+@pytest.mark.parametrize("space", ["\u3000", "\u00a0", "\x1f"])
+def test_any_space_ends_a_word_as_it_does_for_str_split(space: str) -> None:
+    pieces = ["▁a", "▁b", "▁c", space, "d", "▁e"]  # as without normalisation
+    assert word_of_piece(pieces, f"a b c{space}d e") == [0, 1, 2, None, 3, 4]
+    bytewise = ["▁a", *(f"<0x{byte:02X}>" for byte in space.encode()), "d"]
+    assert word_of_piece(bytewise, f"a{space}d")[-1] == 1
+
+
 def test_a_piece_that_is_only_a_space_has_no_word() -> None:
     assert word_of_piece(["▁", "▁", "▁a"], "a") == [None, None, 0]
 

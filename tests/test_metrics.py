@@ -159,6 +159,18 @@ def test_the_language_of_paper_style_is_that_of_both_sides():
     assert [call.kwargs for call in spy.call_args_list] == [{"language": "fr"}] * 2
 
 
+@pytest.mark.parametrize(
+    ("language", "warned"), [("de", False), ("de-DE", False), ("DE", False), ("xx", True)]
+)
+def test_paper_style_knows_its_language_or_says_so(language, warned, caplog):
+    text = "Geht ca. 1.500 m."
+    assert metrics.paper_bleu([text] * 2, [[text]] * 2, language=language).value > 99
+    message = "Moses has no rules for the language xx, those of English are taken"
+    assert (message in caplog.text) is warned
+    tokens = "geht ca . 1.500 m ." if warned else "geht ca. 1.500 m."
+    assert metrics.paper_tokenize([text], language=language) == [tokens]
+
+
 def test_paper_style_is_lowercased_normalised_and_tokenised():
     assert metrics.paper_tokenize(["„Hallo“, sagt der Mann’s Hund."], language="de") == [
         "&quot; hallo &quot; , sagt der mann &apos; s hund ."

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -30,19 +31,31 @@ def run_command(prog: str, body: Callable[[], int], *, log_level: int = logging.
     logging.basicConfig(stream=sys.stderr, format=f"{prog}: %(message)s")
     logging.getLogger("mt").setLevel(log_level)
     try:
-        return body()
+        code = body()
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        code, message = 128 + signal.SIGINT, None
     except BrokenPipeError:
-        return 128 + signal.SIGPIPE
+        code, message = 128 + signal.SIGPIPE, None
     except (ValueError, OSError) as error:
-        message = str(error)
+        code, message = _FAILURE, str(error)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        message = "out of memory: lower --batch-size or --beam-size"
-    print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
-    return _FAILURE
+        code, message = _FAILURE, "out of memory: lower --batch-size or --beam-size"
+    drop_unwritten_output()
+    if message is not None:
+        print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def drop_unwritten_output() -> None:
+    """Lose what standard output does not take: at exit Python would fail on it again, aloud."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -1,6 +1,5 @@
 """The filter in a pipe: one line out per line in, written as soon as no more input is waiting."""
 
-import codecs
 import logging
 import os
 import select
@@ -114,10 +113,9 @@ def decode_line(line: bytes, number: int) -> str:
     What Windows puts before the first line and after every one is no part of them.
     """
     line = line.removesuffix(b"\r")
-    if number == 1:
-        line = line.removeprefix(codecs.BOM_UTF8)
     try:
-        return line.decode("utf-8")
+        text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         _log.warning("line %d: not UTF-8 at byte %d, replaced by U+FFFD", number, error.start + 1)
-        return line.decode("utf-8", "replace")
+        text = line.decode("utf-8", "replace")
+    return text.removeprefix("\ufeff") if number == 1 else text

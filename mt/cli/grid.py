@@ -63,9 +63,9 @@ def fit(text: str, width: int) -> str:
     text = printable(text)
     if display_width(text) <= width:
         return text
-    end = len(text)
-    while end > 0 and display_width(text[:end]) > width - 1:
-        end -= 1
+    end = cells = 0
+    while (cells := cells + display_width(text[end])) < width:
+        end += 1
     return text[:end] + "…"
 
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -173,17 +174,15 @@ class Prompt:
 
 
 def run_prompt(prompt: Prompt) -> None:
-    """Read lines from the terminal, with editing, completion and history, until the user leaves."""
-    import readline  # changes how input() reads
+    """Read lines from the terminal until the user leaves, with editing, completion and history.
 
+    Without those three where Python was built without readline.
+    """
     # In most locales a byte that is not UTF-8 would end the session, read or written; now it is a
     # lone surrogate, and is written as \udc and two digits.
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    history = _open_history()
-    readline.set_completer_delims(" ")
-    readline.set_completer(lambda text, state: _complete(prompt, text, state))
-    readline.parse_and_bind("tab: complete")
+    history = _edit_lines(prompt) if find_spec("readline") else None
     print(f"Write a sentence to have it translated. {_HOW_TO_QUIT}")
     try:
         while not prompt.finished:
@@ -197,6 +196,16 @@ def run_prompt(prompt: Prompt) -> None:
     finally:
         if history is not None:
             _save_history(history)
+
+
+def _edit_lines(prompt: Prompt) -> Path | None:
+    """Let `input` edit and complete; return where the history stands, None if there is none."""
+    import readline  # changes how input() reads
+
+    readline.set_completer_delims(" ")
+    readline.set_completer(lambda text, state: _complete(prompt, text, state))
+    readline.parse_and_bind("tab: complete")
+    return _open_history()
 
 
 def _complete(prompt: Prompt, text: str, state: int) -> str | None:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mt import __version__
-from mt.cli.command import is_out_of_memory
+from mt.cli.command import drop_unwritten_output, is_out_of_memory
 from mt.cli.option_help import describe_groups, describe_options
 from mt.cli.override_values import check_values, is_override
 from mt.cli.overrides import (
@@ -83,6 +83,7 @@ def main() -> None:
 def _run() -> None:
     try:
         _compose_and_train()
+        sys.stdout.flush()
     except BrokenPipeError:  # `mt-train --help | head`
         _end_without_reader()
     except KeyboardInterrupt:  # before training began
@@ -253,11 +254,12 @@ def _resumed_config(composed: DictConfig, overrides: list[str]) -> Config:
 
 def _end_without_reader() -> NoReturn:
     """End quietly: whoever read standard output has left."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    drop_unwritten_output()
     raise SystemExit(128 + signal.SIGPIPE) from None
 
 
 def _fail(message: str, *, code: int) -> NoReturn:
+    drop_unwritten_output()
     print(f"mt-train: {message}", file=sys.stderr)
     raise SystemExit(code)
 

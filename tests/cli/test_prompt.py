@@ -158,15 +158,17 @@ def test_an_error_while_translating_does_not_end_it(
     assert "stopped" not in say(_SENTENCE)
 
 
-def test_a_surrogate_from_the_terminal_is_one_character(say: Say) -> None:
-    assert say("bado \udcff fena").count("\n") == 1
+def test_a_surrogate_from_the_terminal_is_one_character(prompt: Prompt, say: Say) -> None:
+    assert "error" not in say("bado \udcff fena")
+    assert prompt.last is not None and prompt.last.source == "bado \ufffd fena"
 
 
 class _Terminal:
     """The command on a pseudo-terminal."""
 
-    def __init__(self, run: Path, state: Path) -> None:
-        command = [sys.executable, "-m", "mt.cli.translate", str(run), "--threads=1"]
+    def __init__(self, run: Path, state: Path, *, before: str = "") -> None:
+        program = f"{before}\nimport sys\nfrom mt.cli.translate import main\nsys.exit(main())"
+        command = [sys.executable, "-c", program, str(run), "--threads=1"]
         environment = os.environ | {
             "XDG_STATE_HOME": str(state),
             "TERM": "dumb",
@@ -203,6 +205,17 @@ def test_there_is_no_history_without_a_home_directory(
     monkeypatch.setattr(Path, "home", homeless)
     assert _open_history() is None
     assert capsys.readouterr().out == "(no history: Could not determine home directory.)\n"
+
+
+def test_a_python_without_readline_has_a_prompt(attention_run: Path, tmp_path: Path) -> None:
+    absent = "import sys\nsys.modules['readline'] = None"
+    terminal = _Terminal(attention_run, tmp_path, before=absent)
+    terminal.expect(r"(?m)^> $")
+    terminal.write(":beam 2\n")
+    terminal.expect(r"beam 2\r\n> $")
+    terminal.write("\x04")
+    assert terminal.exit_code() == 0
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_session_on_a_terminal(attention_run: Path, tmp_path: Path) -> None:

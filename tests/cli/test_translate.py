@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import torch
 from tiny_run import tiny_corpus
 
-from mt.cli.filter import LineReader, SearchOptions, translate_stream
+from mt.cli.filter import LineReader, SearchOptions, decode_line, translate_stream
 from mt.cli.render import OutputFormat
 from mt.cli.translate import main
 from mt.decoding import search_ids
@@ -133,6 +134,8 @@ def test_a_line_that_is_not_utf8_is_named_by_its_place_in_all_of_the_input(
     monkeypatch.setattr("mt.cli.filter.LINES_AT_ONCE", 2)
     assert run(stdin=b"bado\nfena\nbado\nfena \xff\n").code == 0
     assert caplog.messages == ["line 4: not UTF-8 at byte 6, replaced by U+FFFD"]
+    assert decode_line(b"\xef\xbb\xbfbado \xff", 1) == "bado \ufffd"
+    assert caplog.messages[1] == "line 1: not UTF-8 at byte 9, replaced by U+FFFD"  # of the file
 
 
 def test_the_device_reaches_the_translator(run: Callable[..., Outcome]) -> None:
@@ -376,9 +379,10 @@ def test_a_closed_pipe_is_quiet(attention_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "many"
     # The translations are more than a pipe holds.
     path.write_text("bado fena gilo huka jemo kira\n" * 3000, encoding="utf-8")
-    command = " ".join([*_COMMAND, str(attention_run), "--beam-size=1", "--threads=1"])
+    command = shlex.join([*_COMMAND, str(attention_run), "--beam-size=1", "--threads=1"])
+    piped = f"{command} < {shlex.quote(str(path))} | head -1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
-        ["bash", "-c", f"{command} < {path} | head -1; exit ${{PIPESTATUS[0]}}"],
+        ["bash", "-c", piped],
         capture_output=True,
         timeout=_TIMEOUT,
         check=False,

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TRAIN = """#!/usr/bin/env bash
@@ -61,6 +62,19 @@ def test_ctrl_c_ends_both(checkout: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=60) != 0
     assert _ended(checkout)
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="there is no flock here")
+def test_a_run_that_is_being_trained_is_left_alone(checkout: Path) -> None:
+    run = checkout / "runs" / "quickstart-attention"
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("of the training")
+    _write(checkout / ".venv" / "bin" / "mt-train", "#!/bin/sh\nexit 0\n")
+    with FileLock(run / ".lock"):
+        done = subprocess.run([checkout / "scripts" / "quickstart"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "runs/quickstart-attention is being trained by another process" in done.stderr
+    assert (run / "config.yaml").read_text() == "of the training"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,100 @@
+"""The script that makes the environment, with a Python that only notes what it is asked for."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+PYTHON = """#!/bin/sh
+case "$2" in
+    *print*) echo {version};;
+    *version_info*) exit {old};;
+    venv) mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo "made by $0" >> asked;;
+    pip) shift 2; echo "pip $*" >> asked; {pip};;
+    *) echo "Python {version}.0";;
+esac
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "a checkout"
+    (folder / "scripts").mkdir(parents=True)
+    shutil.copy(SCRIPTS / "environment", folder / "scripts")
+    for name in ("pyproject.toml", "constraints.txt"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def interpreter(path: Path, version: str, *, pip: str = "exit 0") -> Path:
+    old = int(version == "3.10")
+    path.write_text(PYTHON.format(version=version, old=old, pip=pip))
+    path.chmod(0o755)
+    return path
+
+
+def run(checkout: Path, **environment: Path) -> tuple[int, str]:
+    chosen = {name: str(value) for name, value in environment.items()}
+    own = {name: value for name, value in os.environ.items() if name != "PYTHON"} | chosen
+    done = subprocess.run(
+        [checkout / "scripts" / "environment"], env=own, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+def asked(checkout: Path) -> list[str]:
+    """Return what was asked of pip and venv since the last call."""
+    path = checkout / "asked"
+    lines = path.read_text().splitlines() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return lines
+
+
+def test_it_is_made_once_and_again_when_the_versions_change(checkout: Path) -> None:
+    python = interpreter(checkout / "python", "3.12")
+    assert run(checkout, PYTHON=python) == (0, "")
+    made, torch, own = asked(checkout)
+    assert made == f"made by {python}"
+    assert torch.endswith("-c constraints.txt torch") and own.endswith("-e .[dev]")
+    assert run(checkout, PYTHON=python) == (0, "") and asked(checkout) == []
+    assert run(checkout) == (0, "") and asked(checkout) == []  # whatever python3 is
+    (checkout / "constraints.txt").write_text("others")
+    assert run(checkout) == (0, "")
+    assert [line[:11] for line in asked(checkout)] == ["pip install", "pip install"]
+
+
+def test_half_an_installation_is_not_taken_for_a_whole_one(checkout: Path) -> None:
+    python = interpreter(checkout / "python", "3.12")
+    assert run(checkout, PYTHON=python) == (0, "")
+    (checkout / "constraints.txt").write_text("others")
+    interpreter(checkout / ".venv" / "bin" / "python", "3.12", pip="exit 1")
+    assert run(checkout)[0] == 1
+    (checkout / "constraints.txt").write_text("constraints.txt")  # as it was
+    interpreter(checkout / ".venv" / "bin" / "python", "3.12")
+    asked(checkout)
+    assert run(checkout) == (0, "")
+    assert len(asked(checkout)) == 2
+
+
+def test_another_python_than_the_environments_is_refused(checkout: Path) -> None:
+    assert run(checkout, PYTHON=interpreter(checkout / "python", "3.12")) == (0, "")
+    code, error = run(checkout, PYTHON=interpreter(checkout / "other", "3.13"))
+    assert code == 1 and "is Python 3.13, but .venv has 3.12: remove .venv first" in error
+
+
+def test_an_old_python_is_refused(checkout: Path) -> None:
+    code, error = run(checkout, PYTHON=interpreter(checkout / "python", "3.10"))
+    assert code == 1 and "mt needs Python 3.11 or newer, but" in error
+    assert "is Python 3.10.0: set PYTHON=/path/to/python3.11" in error
+    assert not (checkout / ".venv").exists()
+
+
+def test_an_environment_from_elsewhere_is_refused(checkout: Path) -> None:
+    assert run(checkout, PYTHON=interpreter(checkout / "python", "3.12")) == (0, "")
+    moved = checkout.rename(checkout.with_name("moved"))
+    code, error = run(moved)
+    assert code == 1
+    assert f"{moved}/.venv was made in {checkout}, and works in no other place: remove it" in error
