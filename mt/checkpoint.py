@@ -58,11 +58,21 @@ class RunDirectory:
         return run
 
     def _exists(self) -> FileExistsError:
-        resume = f"go on with it by run={shlex.quote(str(self.path))} resume=true, or "
-        return FileExistsError(
-            f"{self.path} exists already and is not overwritten: "
-            f"{resume if self.config_path.is_file() else ''}choose another directory by run=DIR"
-        )
+        advice = "choose another directory by run=DIR"
+        if self.resumable:
+            advice = f"go on with it by run={shlex.quote(str(self.path))} resume=true, or {advice}"
+        elif self.config_path.is_file():
+            advice += ", or delete this one, where nothing was saved yet to go on from"
+        return FileExistsError(f"{self.path} exists already and is not overwritten: {advice}")
+
+    @property
+    def resumable(self) -> list[Path]:
+        """The files that a training can go on from, the newest first.
+
+        A save is written to next.pt; then last.pt becomes previous.pt, and next.pt last.pt.
+        """
+        names = ("next.pt", "last.pt", "previous.pt")
+        return [path for path in map(self.checkpoints.joinpath, names) if path.is_file()]
 
     def create(self, config: Config) -> None:
         """Make the directory and write the resolved configuration into it.
@@ -75,7 +85,11 @@ class RunDirectory:
             self.config_path.touch(exist_ok=False)
         except FileExistsError:
             raise self._exists() from None
-        self.write_config(config)
+        try:
+            self.write_config(config)
+        except BaseException:
+            self.config_path.unlink()
+            raise
 
     def write_config(self, config: Config) -> None:
         """Write the configuration, whole or not at all; a run that goes on may have a new one."""
@@ -245,7 +259,9 @@ def load_ensemble(
         ValueError: A file is not what it should be, two runs have different languages or
             vocabularies, or one file is to be the checkpoint of several runs.
     """
-    if len(runs) > 1 and runs[0].checkpoint_path(which) == Path(which):
+    files = [run.checkpoint_path(which).resolve() for run in runs]
+    folders = [run.checkpoints.resolve() for run in runs]
+    if len(runs) > 1 and [file.parent for file in files] != folders:
         raise ValueError(
             f"{which} is the checkpoint of one run, and {len(runs)} are to translate together: "
             "accepted is a name that each of them has, such as best or last"

@@ -5,6 +5,7 @@ import pickle
 import resource
 import shutil
 import signal
+import unittest.mock
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,10 @@ def test_the_configuration_is_plain_text(tmp_path: Path) -> None:
 def test_something_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     config = Config(run=str(tmp_path / "a run"))
     _create(config)
+    message = "not overwritten: choose another .*, or delete this one, where nothing was saved yet"
+    with pytest.raises(FileExistsError, match=message):
+        _create(config)
+    (tmp_path / "a run" / "checkpoints" / "previous.pt").touch()
     before = (tmp_path / "a run" / "config.yaml").read_bytes()
     config.seed = 99
     message = (
@@ -166,6 +171,16 @@ def test_of_two_trainings_that_begin_at_once_one_is_refused(tmp_path: Path) -> N
     with pytest.raises(FileExistsError, match="run exists already and is not overwritten"):
         runs[1].create(second)
     assert yaml.safe_load(runs[1].config_path.read_text("utf-8"))["seed"] == 1
+
+
+def test_a_configuration_that_cannot_be_written_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", unittest.mock.Mock(side_effect=OSError("the disk is full")))
+        with pytest.raises(OSError, match="full"):
+            _create(Config(run=str(tmp_path)))
+    assert not (tmp_path / "config.yaml").exists()
 
 
 def test_an_empty_directory_may_become_a_run(tmp_path: Path) -> None:

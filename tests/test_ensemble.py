@@ -116,8 +116,9 @@ def test_the_file_of_one_run_is_no_checkpoint_of_several(
     attention_run: Path, baseline_run: Path
 ) -> None:
     file = str(attention_run / "checkpoints" / "last.pt")
-    with pytest.raises(ValueError, match=f"^{file} is the checkpoint of one run, and 2 are to"):
-        Translator.from_run(attention_run, baseline_run, checkpoint=file)
+    for name in (file, file.removesuffix(".pt")):
+        with pytest.raises(ValueError, match=f"^{name} is the checkpoint of one run, and 2 are to"):
+            Translator.from_run(attention_run, baseline_run, checkpoint=name)
 
 
 def test_evaluation_of_several_runs(

@@ -37,9 +37,11 @@ def tell_of_faults() -> Iterator[None]:
         yield
     except (OSError, pa.ArrowInvalid) as error:
         reason = " ".join(str(error).split())
+        named = "HF_DATASETS_CACHE" if "HF_DATASETS_CACHE" in os.environ else "HF_HOME"
         raise OSError(
             f"the cache in {datasets.config.HF_DATASETS_CACHE} cannot be read or written "
-            f"({reason}): delete the folder, and it is made anew, or name another by HF_HOME"
+            f"({reason}): name another by {named}, or delete the folder, which all programs with "
+            "`datasets` share, and what is needed of it is made anew"
         ) from error
 
 

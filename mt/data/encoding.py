@@ -70,9 +70,10 @@ def encode_split(
     long = ~empty & (np.maximum(src_lengths, tgt_lengths) > max_length)
     kept = np.flatnonzero(~(empty | long))
     if len(kept) == 0:
+        advice = "raise data.max_length" if long.any() else "look at data.splits and data.columns"
         raise ValueError(
             f"none of {len(encoded)} pairs is left: {int(empty.sum())} have an empty side, and "
-            f"{int(long.sum())} have more than {max_length} pieces on a side; raise data.max_length"
+            f"{int(long.sum())} have more than {max_length} pieces on a side; {advice}"
         )
     return EncodedSplit(
         encoded.select(kept) if len(kept) < len(encoded) else encoded,

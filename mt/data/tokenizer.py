@@ -195,10 +195,11 @@ def _train_side(
     try:
         return _train_cached(sentences, config, folder)
     except ValueError as error:
-        raise ValueError(
-            f"the {side}: {error}. Both sides have a vocabulary of that size; "
-            "tokenizer.joint=true makes one of both"
-        ) from None
+        joint = (
+            ". Both sides have a vocabulary of that size; tokenizer.joint=true makes one of both"
+        )
+        is_of_size = "vocab" in str(error) and any(map(str.strip, sentences))
+        raise ValueError(f"the {side}: {error}{joint if is_of_size else ''}") from None
 
 
 def _train_cached(sentences: list[str], config: TokenizerConfig, folder: Path) -> Tokenizer:

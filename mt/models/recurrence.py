@@ -21,8 +21,8 @@ from mt.models.tanh import tanh_of_new_
 class StepProduct:
     """y_t = W x_t + b at the steps of a time loop, with dW = Σ_t dy_tᵀ x_t formed in one product.
 
-    Make one for every pass over a sequence, and go back through it once: a second backward pass
-    would add up what the first has noted.
+    Make one for every pass over a sequence. A backward pass that wants no gradient of the weight
+    leaves what it noted to the next one, which would add it up.
 
     Args:
         weight: W, (O, I).

@@ -27,6 +27,7 @@ class CheckpointKeeper:
     """
 
     def __init__(self, run: RunDirectory, config: TrainerConfig, *, vocabulary: str) -> None:
+        self.run = run
         self.directory = run.checkpoints
         self.config = config
         self.vocabulary = vocabulary
@@ -58,31 +59,36 @@ class CheckpointKeeper:
         following.replace(last)
 
     def load_last(self) -> dict[str, Any]:
-        """Read last.pt, or previous.pt where that is damaged or missing.
+        """Read the newest of next.pt, last.pt and previous.pt that is whole.
 
-        A damaged last.pt becomes damaged.pt, so that the next save leaves previous.pt alone.
+        A damaged one becomes damaged.pt, so that the next save leaves the whole one alone.
 
         Raises:
             FileNotFoundError: Nothing has been saved yet.
-            ValueError: Neither file can be read.
+            ValueError: None of the files can be read.
         """
-        paths = [self.directory / name for name in ("last.pt", "previous.pt")]
-        present = [path for path in paths if path.is_file()]
+        present = self.run.resumable
         if not present:
             raise FileNotFoundError(
                 f"{self.directory} holds no last.pt to go on from: the run stopped before it "
                 f"first saved. Delete {self.directory.parent} and train again"
             )
-        try:
-            state = load_checkpoint(present[0])
-        except ValueError as error:
-            if present[0] is present[-1]:
-                raise
-            state = load_checkpoint(present[-1])
-            damaged = present[0].replace(self.directory / "damaged.pt")
-            _log.warning("%s; going on from %s, and it is now %s", error, present[-1], damaged)
-        self.kept = state["kept"]
-        return state
+        faults: dict[Path, ValueError] = {}
+        for path in present:
+            try:
+                state = load_checkpoint(path)
+            except ValueError as error:
+                faults[path] = error
+                continue
+            for damaged, fault in faults.items():
+                now = damaged.replace(self.directory / "damaged.pt")
+                _log.warning("%s; going on from %s, and it is now %s", fault, path, now)
+            self.kept = state["kept"]
+            return state
+        raise ValueError(
+            f"the run cannot go on: {'; '.join(map(str, faults.values()))}. Train anew in another "
+            f"directory; what else is in {self.directory} can still translate"
+        )
 
     def write_average(self, step: int) -> None:
         """Write the mean of the kept checkpoints that are still there as averaged.pt."""

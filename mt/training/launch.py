@@ -86,8 +86,8 @@ def launch(work: Callable[[Config], None], config: Config, n_processes: int) -> 
         try:
             while not context.join(grace_period=_GRACE):
                 pass
-        except ProcessException:
-            return _status_of_failure(context)
+        except ProcessException as error:
+            return _status_of_failure(context, first=error.error_index)
     return 0
 
 
@@ -105,10 +105,14 @@ def _work(rank: int, work: Callable[[Config], None], config: Config) -> None:
             raise SystemExit(_LOST) from None
 
 
-def _status_of_failure(context: Any) -> int:
-    """Return the exit status of the process that failed, not of those that ended for its sake."""
+def _status_of_failure(context: Any, *, first: int) -> int:
+    """Return the exit status of the process that failed, not of those that ended for its sake.
+
+    That is the one that was seen to fail first, unless it had lost another or had been ended.
+    """
     codes = [process.exitcode for process in context.processes]
-    failed = [rank for rank, code in enumerate(codes) if code not in (0, _LOST, -signal.SIGTERM)]
+    ranks = sorted(range(len(codes)), key=lambda rank: rank != first)
+    failed = [rank for rank in ranks if codes[rank] not in (0, _LOST, -signal.SIGTERM)]
     rank = failed[0] if failed else next(rank for rank, code in enumerate(codes) if code != 0)
     code, traceback = codes[rank], Path(context.error_files[rank])
     if traceback.is_file():

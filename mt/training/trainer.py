@@ -216,7 +216,7 @@ class Trainer:
             f"training diverged at update {update}: {symptom}. Lower optim.lr (now {optim.lr}), "
             f"raise optim.warmup_steps (now {optim.warmup_steps}) or lower optim.clip_norm (now "
             f"{optim.clip_norm}){more_exact}. "
-            + (f"best.pt of update {best} is kept" if best else "No checkpoint was saved before")
+            + (f"best.pt of update {best} is kept" if best else "There is no best.pt yet")
         )
 
     def _validation_is_due(self) -> bool:

@@ -273,6 +273,12 @@ def test_of_two_vocabularies_the_side_that_does_not_fit_is_named(tmp_path: Path)
             train_tokenizers(few, many, config, cache_dir=tmp_path)
 
 
+def test_a_side_without_text_is_told_nothing_of_sizes(tmp_path: Path) -> None:
+    config = TokenizerConfig(joint=False, vocab_size=300)
+    with pytest.raises(ValueError, match=r"^the sources: .* no text to learn a vocabulary from$"):
+        train_tokenizers(["", " "], ["ba"], config, cache_dir=tmp_path)
+
+
 def test_advice_that_would_be_refused_is_not_given(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"has 2\d\d pieces, and the smallest vocabulary is of 300"

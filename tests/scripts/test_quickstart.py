@@ -81,6 +81,7 @@ def test_a_run_that_is_being_trained_is_left_alone(checkout: Path) -> None:
     ("checkpoint", "arguments"),
     [
         ("previous.pt", "run=runs/quickstart-baseline resume=true"),
+        ("next.pt", "run=runs/quickstart-baseline resume=true"),
         # Killed between the first best.pt and the first last.pt: there is nothing to go on from.
         ("best.pt", "experiment=quickstart model=baseline run=runs/quickstart-baseline"),
     ],

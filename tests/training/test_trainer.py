@@ -187,9 +187,27 @@ def test_a_save_that_is_cut_off_loses_no_checkpoint(
             keeper.save_last({"step": 9})
     assert load_checkpoint(tmp_path / "checkpoints" / "last.pt")["step"] == saved
     assert keeper.load_last()["step"] == saved
-    if saved:  # killed between two renames
-        (tmp_path / "checkpoints" / "last.pt").unlink()
-        assert keeper.load_last()["step"] == saved - 1
+    keeper.save_last({"step": 9})
+    folder = tmp_path / "checkpoints"
+    (folder / "last.pt").rename(folder / "next.pt")  # killed before the last rename
+    assert keeper.load_last()["step"] == 9
+    keeper.save_last({"step": 10})
+    assert sorted(path.name for path in folder.iterdir()) == ["last.pt", "previous.pt"]
+    assert keeper.load_last()["step"] == 10
+
+
+def test_where_no_checkpoint_is_whole_the_message_names_all(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    keeper = CheckpointKeeper(RunDirectory(tmp_path), TrainerConfig(), vocabulary="")
+    for name in ("last.pt", "previous.pt"):
+        (folder / name).write_bytes(b"no checkpoint")
+    message = (
+        r"the run cannot go on: .*last\.pt cannot .*previous\.pt cannot .*Train anew in another"
+    )
+    with pytest.raises(ValueError, match=message):
+        keeper.load_last()
+    assert len(list(folder.iterdir())) == 2
 
 
 def test_resume_before_anything_was_saved_says_so(
@@ -456,7 +474,7 @@ def test_validation_that_finds_nothing_is_divergence(config: Config) -> None:
     with pytest.raises(
         DivergenceError,
         match=r"^training diverged at update 1: no translation.*\. Lower optim\.lr \(now 1e\+30\)"
-        r".*clip_norm \(now 1\.0\); with trainer\.precision=fp32 it may not\. No checkpoint",
+        r".*clip_norm \(now 1\.0\); with trainer\.precision=fp32 it may not\. There is no best",
     ):
         train(config)
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -174,6 +175,21 @@ def test_an_error_in_the_work_is_not_swallowed() -> None:
 
 def fail(config: Config) -> None:
     raise ZeroDivisionError("ours")
+
+
+def fail_beside_a_busy_one(config: Config) -> None:
+    if os.environ["RANK"] == "1":
+        raise ZeroDivisionError("ours")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as while a training takes it for a request
+    time.sleep(60)
+
+
+def test_the_error_is_told_though_a_busy_process_has_to_be_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launch_module, "_GRACE", 0.5)
+    with pytest.raises(ProcessFailedError, match="ZeroDivisionError: ours"):
+        launch(fail_beside_a_busy_one, Config(run="run"), 2)
 
 
 def test_an_error_of_ours_in_a_process_is_told_with_its_traceback() -> None:
