@@ -259,9 +259,8 @@ def load_ensemble(
         ValueError: A file is not what it should be, two runs have different languages or
             vocabularies, or one file is to be the checkpoint of several runs.
     """
-    files = [run.checkpoint_path(which).resolve() for run in runs]
-    folders = [run.checkpoints.resolve() for run in runs]
-    if len(runs) > 1 and [file.parent for file in files] != folders:
+    found = [run.checkpoint_path(which).parent.resolve() for run in runs]
+    if len(runs) > 1 and found != [run.checkpoints.resolve() for run in runs]:
         raise ValueError(
             f"{which} is the checkpoint of one run, and {len(runs)} are to translate together: "
             "accepted is a name that each of them has, such as best or last"
