@@ -159,5 +159,9 @@ def test_a_cache_that_cannot_be_made_is_named(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "file" / "cache")
-    with pytest.raises(OSError, match=r"the cache in .*/file/cache cannot .* another by HF_"):
+    monkeypatch.delenv("HF_DATASETS_CACHE", raising=False)
+    with pytest.raises(OSError, match=r"the cache in .*/file/cache cannot .* another by HF_HOME,"):
+        load(["Hund"], ["der"])
+    monkeypatch.setenv("HF_DATASETS_CACHE", "set")  # which HF_HOME would not change
+    with pytest.raises(OSError, match="another by HF_DATASETS_CACHE, or delete the folder"):
         load(["Hund"], ["der"])
