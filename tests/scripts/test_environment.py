@@ -9,11 +9,13 @@ import pytest
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PYTHON = """#!/bin/sh
-case "$2" in
+case "$2 ${{3:-}}" in
     *print*) echo {version};;
     *version_info*) exit {old};;
-    venv) mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo "made by $0" >> asked;;
-    pip) shift 2; echo "pip $*" >> asked; {pip};;
+    "venv "*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo "made by $0" >> asked;;
+    "pip --version") exit {no_pip};;
+    ensurepip*) echo "$2" >> asked;;
+    "pip "*) shift 2; echo "pip $*" >> asked; {pip};;
     *) echo "Python {version}.0";;
 esac
 """
@@ -29,9 +31,9 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def interpreter(path: Path, version: str, *, pip: str = "exit 0") -> Path:
+def interpreter(path: Path, version: str, *, pip: str = "exit 0", no_pip: int = 0) -> Path:
     old = int(version == "3.10")
-    path.write_text(PYTHON.format(version=version, old=old, pip=pip))
+    path.write_text(PYTHON.format(version=version, old=old, pip=pip, no_pip=no_pip))
     path.chmod(0o755)
     return path
 
@@ -77,6 +79,13 @@ def test_half_an_installation_is_not_taken_for_a_whole_one(checkout: Path) -> No
     asked(checkout)
     assert run(checkout) == (0, "")
     assert len(asked(checkout)) == 2
+
+
+def test_an_environment_without_pip_gets_it(checkout: Path) -> None:
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    interpreter(checkout / ".venv" / "bin" / "python", "3.12", no_pip=1)
+    assert run(checkout) == (0, "")
+    assert [line.split()[0] for line in asked(checkout)] == ["ensurepip", "pip", "pip"]
 
 
 def test_another_python_than_the_environments_is_refused(checkout: Path) -> None:
