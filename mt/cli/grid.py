@@ -1,5 +1,7 @@
 """Draw an alignment with characters: a heat map in the terminal."""
 
+from bisect import bisect_left
+
 from wcwidth import wcswidth, wcwidth
 
 from mt.alignment import WordAlignment
@@ -63,10 +65,9 @@ def fit(text: str, width: int) -> str:
     text = printable(text)
     if display_width(text) <= width:
         return text
-    end = cells = 0
-    while (cells := cells + display_width(text[end])) < width:
-        end += 1
-    return text[:end] + "…"
+    # Prefixes are measured whole: a variation selector makes the character before it wider.
+    ends = range(1, len(text))
+    return text[: bisect_left(ends, width, key=lambda end: display_width(text[:end]))] + "…"
 
 
 def legend() -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from wcwidth import wcswidth
 
@@ -51,6 +51,7 @@ def test_no_line_is_wider_than_the_terminal(
 
 
 @given(st.text(max_size=20), st.integers(2, 10))
+@example("❤\ufe0f" * 5, 7)  # each of two cells, though its two characters have one and none
 def test_fit_keeps_the_width_and_what_fits(text: str, width: int) -> None:
     cut = fit(text, width)
     assert display_width(cut) <= width
