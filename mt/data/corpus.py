@@ -212,9 +212,6 @@ def _build(
     except datasets.exceptions.DatasetGenerationError as error:
         if isinstance(error.__cause__, ValueError):
             raise error.__cause__ from None
-        if isinstance(error.__cause__, OSError):  # of writing: the files have been read once
-            with tell_of_faults():
-                raise error.__cause__ from None
         raise
 
 

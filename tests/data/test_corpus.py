@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import resource
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -325,3 +326,22 @@ def test_tatoeba(corpora: Path, no_network: list[object]) -> None:
         assert not train & valid | train & test | valid & test
     assert len(group_references(splits[2]).sources) < len(splits[2])
     assert no_network == []
+
+
+@pytest.mark.parametrize("form", [Format.text, Format.parquet])
+def test_a_full_disk_is_no_fault_of_the_file(tmp_path: Path, write: Write, form: Format) -> None:
+    sentences = ["a sentence of which there are many"] * 10_000
+    write("train.en", "\n".join(sentences) + "\n")
+    write("train.de", "\n".join(sentences) + "\n")
+    datasets.Dataset.from_dict({"en": sentences, "de": sentences}).to_parquet(
+        tmp_path / "train.parquet"
+    )
+    path = "{split}.parquet" if form is Format.parquet else "{split}.{lang}"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"the cache in .* cannot be .*Errno 27.* by HF_.*anew$"):
+            load_split(config(tmp_path, format=form, path=path), "train")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(load_split(config(tmp_path, format=form, path=path), "train")) == len(sentences)
