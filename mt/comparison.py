@@ -204,14 +204,16 @@ def _warn_of_other_corpora(names: Sequence[str], configs: Sequence[Config]) -> N
 
 
 def _check_complete(paths: Sequence[Path], checkpoint: str, sets: Sequence[EvaluationSet]) -> None:
-    """Look for checkpoints, text and a seed, so that a fault is told before a run translates.
+    """Look at checkpoints, logs, text and seed, so that a fault is told before a run translates.
 
     Raises:
         FileNotFoundError, ValueError: as in `compare`.
     """
     metrics.check_resampling_seed()
     for path in paths:
-        RunDirectory.open(path).checkpoint_path(checkpoint)
+        run = RunDirectory.open(path)
+        run.checkpoint_path(checkpoint)
+        run.read_metrics()
     for data in sets:
         if not any(map(_has_text, data.sources, data.references)):
             raise ValueError(

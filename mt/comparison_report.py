@@ -9,7 +9,7 @@ from mt.evaluation import Evaluation
 from mt.file_names import as_file_name, numbered
 from mt.metrics import SystemScore
 from mt.plotting import bleu_by_length_figure, gradient_reach_figure, save_figure
-from mt.sentence_views import Example
+from mt.sentence_views import FEWEST_SENTENCES, Example
 
 _HEADINGS = (
     "system",
@@ -89,9 +89,11 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [system.name for system in comparison.systems]
-    sections = []
+    sections, taken = [], set[str]()
     for index, split in enumerate(comparison.splits):
-        suffix = f"_{as_file_name(split.data.name)}" if index else ""
+        suffixes = numbered(f"_{as_file_name(split.data.name)}" if index else "")
+        suffix = next(each for each in suffixes if each not in taken)
+        taken.add(suffix)
         sections.append((split, [f"{name}{suffix}.png" for name in _PICTURES]))
     parts = [_introduction(comparison)]
     parts += [_split_section(comparison, split, pictures) for split, pictures in sections]
@@ -183,8 +185,8 @@ def _split_section(comparison: Comparison, split: SplitComparison, pictures: Seq
             "The L2 norm of the gradient of a sentence's teacher-forced loss (summed over its "
             "target tokens) at the embedding of each source piece. The least reached tenth of a "
             f"sentence gets this share of the sentence's mean: {', '.join(weakest)}. Compare the "
-            "shapes of the curves rather than their levels: a model with a lower loss has smaller "
-            "gradients everywhere.",
+            "shapes of the curves rather than their levels, which depend on the loss and on the "
+            "size of the embeddings too.",
             "",
             f"![Gradient norm by source position]({reach})",
             "",
@@ -197,18 +199,28 @@ def _split_section(comparison: Comparison, split: SplitComparison, pictures: Seq
 
 def _table_rows(systems: Sequence[Training], split: SplitComparison) -> list[tuple[str, ...]]:
     return [
-        _table_row(system, evaluation, score)
+        _table_row(system, evaluation, _bleu(score, split))
         for system, evaluation, score in zip(
             systems, split.evaluations, split.paired.systems, strict=True
         )
     ]
 
 
-def _table_row(system: Training, evaluation: Evaluation, score: SystemScore) -> tuple[str, ...]:
+def _bleu(score: SystemScore, split: SplitComparison) -> str:
+    interval = f" ± {score.half_width:.2f}" if _can_resample(split) else ""
+    return f"{score.value:.2f}{interval}"
+
+
+def _can_resample(split: SplitComparison) -> bool:
+    """Return whether resamples of so many sentences say anything: of one all are the same."""
+    return len(split.data.sources) >= FEWEST_SENTENCES
+
+
+def _table_row(system: Training, evaluation: Evaluation, bleu: str) -> tuple[str, ...]:
     forced, speed = evaluation.teacher_forced, system.tokens_per_second
     return (
         system.name,
-        f"{score.value:.2f} ± {score.half_width:.2f}",
+        bleu,
         f"{evaluation.chrf.value:.2f}",
         "-" if forced is None else f"{forced.perplexity:.2f}",
         "-" if evaluation.alignment is None else f"{evaluation.alignment.error_rate:.3f}",
@@ -232,12 +244,17 @@ def _significance(systems: Sequence[Training], split: SplitComparison) -> list[s
     first, *others = split.paired.systems
     lines = []
     for system, score in zip(systems[1:], others, strict=True):
-        p_value = 1.0 if score.p_value is None else score.p_value
-        verdict = "significant" if p_value < _SIGNIFICANT else "not significant"
-        lines.append(
-            f"{system.name} against {systems[0].name}: {score.value - first.value:+.2f} BLEU, "
-            f"p = {p_value:.3f} ({verdict}: paired bootstrap, one-sided, against {_SIGNIFICANT})"
-        )
+        if _can_resample(split):
+            p_value = round(1.0 if score.p_value is None else score.p_value, 3)
+            verdict = "significant" if p_value < _SIGNIFICANT else "not significant"
+            test = (
+                f"p = {p_value:.3f} ({verdict}: paired bootstrap, one-sided, against "
+                f"{_SIGNIFICANT})"
+            )
+        else:
+            test = f"not tested: {FEWEST_SENTENCES} sentences at least are needed"
+        difference = f"{score.value - first.value:+.2f} BLEU"
+        lines.append(f"{system.name} against {systems[0].name}: {difference}, {test}")
     return lines
 
 

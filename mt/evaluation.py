@@ -18,7 +18,7 @@ from mt.alignment_quality import AlignmentQuality, measure_alignment
 from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import Config
 from mt.data.reading import CorpusFile, has_byte_order_mark
-from mt.decoding import TeacherForced, teacher_forced_loss
+from mt.decoding import TeacherForced, score_ids
 from mt.device import DTYPES, select_device, select_precision
 from mt.evaluation_set import EvaluationSet, encode_pairs
 from mt.faults import Faults, count_faults
@@ -58,7 +58,7 @@ class Evaluation:
         name: of the evaluation set.
         others: absolute paths of the runs whose models translated together with the checkpoint's.
         hypotheses: one translation a source sentence.
-        scores: BLEU, chrF and TER, and what else was asked for.
+        scores: BLEU and chrF, TER where the language has one, and what else was asked for.
         faults: of the hypotheses.
         reference_faults: of the first references, to compare.
         unfinished: percentage of the hypotheses that met the length limit.
@@ -189,15 +189,17 @@ def evaluate(
     scores = [
         metrics.bleu(hypotheses, data.references, language=language),
         metrics.chrf(hypotheses, data.references),
-        metrics.ter(hypotheses, data.references, language=language),
     ]
+    if metrics.has_ter(language):
+        scores.append(metrics.ter(hypotheses, data.references, language=language))
     if paper_style:
         scores.append(metrics.paper_bleu(hypotheses, data.references, language=language))
     pairs = encode_pairs(translator.tokenizers, data)
     forced = None
     if pairs and not system.others:
         [model] = translator.models
-        forced = teacher_forced_loss(model, pairs, batch_size=batch_size, device=translator.device)
+        found = score_ids(model, pairs, batch_size=batch_size, device=translator.device)
+        forced = TeacherForced.of(found, pairs)
     return Evaluation(
         name=data.name,
         checkpoint=system.checkpoint,
@@ -259,6 +261,8 @@ def hypotheses_path(
         parts.append(f"penalty-{evaluation.length_penalty:g}")
     if system.precision != "fp32":
         parts.append(system.precision)
+    if any(score.name == metrics.PAPER_BLEU for score in evaluation.scores):
+        parts.append("paper-style")
     paths = (folder / f"{name}.txt" for name in numbered(".".join(parts)))
     return next(path for path in paths if not _holds_another(path, evaluation, data))
 
@@ -270,8 +274,13 @@ def _holds_another(path: Path, evaluation: Evaluation, data: EvaluationSet) -> b
     results = read_results(path.with_suffix(".json"))
     if results is None:
         return True
-    found = results.get("origin"), results.get("others", []), results.get("references", [])
-    return found != (data.origin, list(map(str, evaluation.others)), _reference_paths(data))
+    own = {
+        "name": evaluation.name,
+        "origin": data.origin,
+        "others": list(map(str, evaluation.others)),
+        "references": _reference_paths(data),
+    }
+    return any(results.get(key) != value for key, value in own.items())
 
 
 def _reference_paths(data: EvaluationSet) -> list[str]:
@@ -307,8 +316,13 @@ def write_evaluation(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_text(evaluation.hypotheses))
     references = data.reference_files
-    if not references or any(has_byte_order_mark(CorpusFile(file)) for file in references):
-        # sacrebleu would take the mark for a part of the first word.
+    blanks = any(len(group) < len(references) for group in data.references)
+    # sacrebleu would score by blank lines, and take a mark for a part of the first word.
+    if (
+        not references
+        or blanks
+        or any(has_byte_order_mark(CorpusFile(file)) for file in references)
+    ):
         references = _write_references(data, path)
     results = path.with_suffix(".json")
     command = sacrebleu_command(path, references, data, language=language)
@@ -329,12 +343,13 @@ def sacrebleu_command(
     """Return the shell command whose BLEU and chrF, and TER where it can, are the evaluation's."""
     counts = {len(group) for group in data.references}
     # TER divides by the mean reference length, which the repeated references of the files change.
-    names = ["bleu", "chrf", "ter"] if len(counts) == 1 else ["bleu", "chrf"]
+    ter = len(counts) == 1 and metrics.has_ter(language)
+    names = ["bleu", "chrf", *(["ter"] if ter else [])]
     tokenizer = metrics.bleu_tokenizer(language)
     words = ["sacrebleu", *map(str, references), "-i", str(hypotheses), "-m", *names, "-w", "2"]
     if tokenizer != "13a":
         words += ["--tokenize", tokenizer]
-    if "ter" in names and not metrics.sets_spaces(language):
+    if ter and not metrics.sets_spaces(language):
         words += ["--ter-normalized", "--ter-asian-support"]
     return shlex.join(words)
 

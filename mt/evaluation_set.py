@@ -24,7 +24,7 @@ class EvaluationSet:
     Attributes:
         name: the split, or the name of the source file without `.gz`.
         sources: raw source sentences; blank ones are kept, so that lines stay aligned.
-        references: for each source, its raw reference translations.
+        references: for each source, its raw reference translations; a blank one only by itself.
         origin: the absolute path of the file of sources or, of a split, of the folder `data.root`;
             None for a split from the corpus's own home.
         reference_files: plain files that hold the references, where there are such.
@@ -76,11 +76,17 @@ def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:
                 split,
             )
         grouped = group_references(dataset)
-        return EvaluationSet(split, grouped.sources, grouped.references, origin=origin)
+        references = list(map(_with_text, grouped.references))
+        return EvaluationSet(split, grouped.sources, references, origin=origin)
     sources, targets = dataset["src"][:], dataset["tgt"][:]
     alignments = _read_alignments(config, split, sources, targets)
     references = [[text] for text in targets]
     return EvaluationSet(split, sources, references, origin=origin, alignments=alignments)
+
+
+def _with_text(references: list[str]) -> list[str]:
+    """Leave out blank references, which scores would take for translations without words."""
+    return [text for text in references if text.strip()] or references[:1]
 
 
 def _read_alignments(
@@ -134,7 +140,7 @@ def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationS
                 f"{source} has {len(sources)} lines but {path} has {len(column)}: "
                 "line N of each must be the same sentence"
             )
-    groups = [list(group) for group in zip(*columns, strict=True)]
+    groups = [_with_text(list(group)) for group in zip(*columns, strict=True)]
     return EvaluationSet(
         source.name.removesuffix(".gz"),
         sources,

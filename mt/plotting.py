@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 FIGURE_SUFFIXES = (".png", ".pdf", ".svg")
 
+_UNSHOWN = ("Cc", "Cn", "Co", "Cs")  # of Unicode's categories; those of format, Cf, join letters
 _WORD_START = "\u2581"  # sentencepiece writes the space before a word as this character
 _END = "</s>"
 _DEFAULT_FONT = "DejaVu Sans"  # comes with matplotlib
@@ -244,10 +245,7 @@ def _coverage(family: str) -> frozenset[int]:
 def _label(token: str) -> str:
     """Return what a token shows as: no word-start mark, no control characters, never empty."""
     text = token.removeprefix(_WORD_START)
-    return (
-        "".join("\ufffd" if category(char).startswith("C") else char for char in text)
-        or _WORD_START
-    )
+    return "".join("\ufffd" if category(char) in _UNSHOWN else char for char in text) or _WORD_START
 
 
 def _draw_piece_borders(axes: Axes, source: Sequence[str], target: Sequence[str]) -> None:

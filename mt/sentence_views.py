@@ -83,10 +83,10 @@ def bucket_width(lengths: Sequence[int]) -> int:
 def length_buckets(
     lengths: Sequence[int], *, width: int, fewest: int = FEWEST_SENTENCES
 ) -> list[list[int]]:
-    """Group sentences by length, in ranges of `width`; ranges with few sentences join the next.
+    """Group sentences by length, in ranges of `width`; one with few joins the next, or the last.
 
     Args:
-        lengths: of each sentence, in words.
+        lengths: of each sentence, in words or characters.
         width: of a range: 1 to `width`, and so on.
         fewest: sentences in a group, unless there are fewer in all.
 
@@ -117,11 +117,15 @@ def differing_examples(
 
     Sentences that all systems score alike on are no examples; a repeated source is shown once.
     """
-    found: dict[str, Example] = {}
+    found = []
     for row, (source, references) in enumerate(zip(data.sources, data.references, strict=True)):
         texts = [column[row] for column in outputs]
         if len(set(texts)) > 1:
             scores = [metrics.sentence_chrf(text, references) for text in texts]
-            found.setdefault(source, Example(source, references, texts, scores))
-    ranked = sorted(found.values(), key=lambda example: min(example.chrf) - max(example.chrf))
-    return [example for example in ranked if max(example.chrf) > min(example.chrf)][:count]
+            if max(scores) > min(scores):
+                found.append(Example(source, references, texts, scores))
+    found.sort(key=lambda example: min(example.chrf) - max(example.chrf))
+    first: dict[str, Example] = {}
+    for example in found:
+        first.setdefault(example.source, example)
+    return list(first.values())[:count]

@@ -98,6 +98,13 @@ def test_examples_are_the_sentences_that_differ_most():
     assert len(differing_examples(data, outputs, count=1)) == 1
 
 
+def test_a_repeated_source_is_shown_where_it_differs_most():
+    data = EvaluationSet("x", ["s"] * 3, [["zzz"], ["a cat"], ["a cow"]])
+    outputs = [["bb", "a cat", "a cot"], ["cc", "zzz", "a cow"]]
+    [example] = differing_examples(data, outputs)  # the first is as bad of both
+    assert (example.references, example.outputs) == (["a cat"], ["a cat", "zzz"])
+
+
 class TestNames:
     def test_names_are_the_shortest_that_differ(self):
         assert run_names([Path("runs/a"), Path("runs/b")]) == ["a", "b"]
@@ -184,6 +191,7 @@ class TestComparison:
             (metrics.SystemScore(51.25, 1.25, 0.3), "+1.25 BLEU, p = 0.300 (not significant"),
             (metrics.SystemScore(52.0, 1.25, 0.024), "+2.00 BLEU, p = 0.024 (significant"),
             (metrics.SystemScore(50.0, 1.25, 0.025), "+0.00 BLEU, p = 0.025 (not significant"),
+            (metrics.SystemScore(50.0, 1.25, 25 / 1001), "+0.00 BLEU, p = 0.025 (not significant"),
             (metrics.SystemScore(50.0, 1.25, 0.05), "+0.00 BLEU, p = 0.050 (not significant"),
         ):
             scores = [metrics.SystemScore(50.0, 0.75, None), second_score]
@@ -194,6 +202,22 @@ class TestComparison:
             assert line in text.splitlines()
             rows = [line.split()[1:4] for line in text.splitlines()[3:5]]
             assert rows == [["50.00", "±", "0.75"], [f"{second_score.value:.2f}", "±", "1.25"]]
+
+    def test_few_sentences_are_not_resampled(self, comparison, tmp_path):
+        split = comparison.splits[0]
+        few = replace(split.data, sources=split.data.sources[:19])
+        scores = [metrics.SystemScore(50.0, 0.0, None), metrics.SystemScore(60.0, 0.0, 0.001)]
+        changed = replace(split, data=few, paired=metrics.PairedScores("signature", scores))
+        [first, second], text = comparison.systems, plain_table(comparison, changed)
+        verdict = (
+            f"{second.name} against {first.name}: +10.00 BLEU, not tested: 20 sentences at least "
+            "are needed"
+        )
+        assert verdict in text.splitlines()
+        assert "±" not in text and "p =" not in text
+        report = write_report(replace(comparison, splits=[changed]), tmp_path).read_text("utf-8")
+        assert f"- {verdict}" in report.splitlines()
+        assert "±" not in report and "p =" not in report
 
     def test_every_cell_holds_what_its_heading_says(self, comparison, tmp_path):
         """No two values are alike, so that none can stand in another's place."""
@@ -279,6 +303,15 @@ class TestComparison:
         assert len(links) == text.count("![") == 4
         assert {tmp_path / link for link in links} == set(tmp_path.glob("*.png"))
         assert "## news/one (2016): 20 sentences" in text
+
+    def test_splits_whose_names_look_alike_have_pictures_of_their_own(self, comparison, tmp_path):
+        names = ("test", "news/one", "news-one")
+        splits = [
+            replace(split, data=replace(split.data, name=name))
+            for split, name in zip([*comparison.splits, comparison.splits[0]], names, strict=True)
+        ]
+        write_report(replace(comparison, splits=splits), tmp_path)
+        assert len(list(tmp_path.glob("*.png"))) == 6
 
     def test_runs_without_a_record_of_training_and_other_vocabularies(self, comparison, tmp_path):
         unknown = [replace(s, seconds=None, tokens_per_second=None) for s in comparison.systems]
@@ -438,6 +471,19 @@ def test_each_figure_is_of_its_systems_numbers(comparison, tmp_path):
     assert reach.call_args.args == (
         {"attention": [1.0], "baseline": [3.0]}, {"attention": [2.0], "baseline": [4.0]},
     )  # fmt: skip
+
+
+def test_a_damaged_log_is_told_before_anything_is_translated(attention_run, tmp_path):
+    other = edited_run(attention_run, tmp_path / "other")
+    lines = (attention_run / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (other / "metrics.jsonl").unlink()
+    (other / "metrics.jsonl").write_text("".join(["{half\n", *lines]), encoding="utf-8")
+    with (
+        unittest.mock.patch("mt.comparison.load_system") as load,
+        pytest.raises(ValueError, match=r"other/metrics\.jsonl, line 1"),
+    ):
+        compare([attention_run, other], device="cpu")
+    assert not load.called
 
 
 def test_an_unknown_split_is_named(attention_run, baseline_run):

@@ -19,7 +19,7 @@ from mt import metrics
 from mt.checkpoint import RunDirectory
 from mt.config import DataConfig, SearchConfig
 from mt.data.batching import Pair, collate
-from mt.decoding import score_ids, search_ids, teacher_forced_loss
+from mt.decoding import score_ids, search_ids
 from mt.evaluation import (
     evaluate,
     hypotheses_path,
@@ -206,9 +206,9 @@ def test_nothing_but_blanks_has_no_loss(system):
     assert evaluation.as_json()["perplexity"] is None
 
 
-def test_the_loss_is_that_of_the_scorer_per_token_with_eos(system, test_set):
+def test_the_loss_is_that_of_the_scorer_per_token_with_eos(system, test_set, evaluation):
     pairs = encode_pairs(system.translator.tokenizers, test_set)
-    forced = teacher_forced_loss(system.translator.models[0], pairs)
+    forced = evaluation.teacher_forced
     n_tokens = sum(len(pair.tgt) + 1 for pair in pairs)
     assert forced.n_tokens == n_tokens
     expected = -sum(score_ids(system.translator.models[0], pairs)) / n_tokens
@@ -256,6 +256,8 @@ def test_the_command_names_another_tokenizer():
     assert command == "sacrebleu 'my ref.txt' -i h.txt -m bleu chrf ter -w 2"
     command = sacrebleu_command(Path("h.txt"), files, data, language="zh")
     assert command.endswith("-w 2 --tokenize zh --ter-normalized --ter-asian-support")
+    command = sacrebleu_command(Path("h.txt"), files, data, language="th")
+    assert command.endswith("-m bleu chrf -w 2 --tokenize char")
 
 
 def test_the_command_scores_text_without_spaces_as_we_do(evaluation, tmp_path):
@@ -318,7 +320,7 @@ class TestFiles:
         data = read_evaluation_set(source, [plain, packed])
         assert data.name == "in.en"
         assert data.sources == ["one\u2028more", "", "\x0cthree\tx"]
-        assert data.references == [["eins", "1"], ["", "2"], ["drei", "3"]]
+        assert data.references == [["eins", "1"], ["2"], ["drei", "3"]]
         assert data.reference_files == (plain, packed)
 
     def test_the_given_reference_files_are_those_of_the_command(self, system, tmp_path):
@@ -329,6 +331,20 @@ class TestFiles:
         evaluation = evaluate(system, data)
         written = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
         assert written.references == (reference,)
+        assert sacrebleu_scores(written.command)["BLEU"] == round(evaluation.bleu.value, 2)
+
+    def test_a_blank_line_is_no_reference_where_there_is_another(self, system, tmp_path):
+        source, first, second = (tmp_path / name for name in ("s.xx", "one.yy", "two.yy"))
+        source.write_text("bado kira\nfena\nfena\n", encoding="utf-8")
+        first.write_text("alben oldan egrad amtos\nortig\n\n", encoding="utf-8")
+        second.write_text("alben oldan amtos\n \n\n", encoding="utf-8")
+        data = read_evaluation_set(source, [first, second])
+        both = ["alben oldan egrad amtos", "alben oldan amtos"]
+        assert data.references == [both, ["ortig"], [""]]
+        evaluation = evaluate(system, data)
+        written = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
+        names = [f"s.xx.reference{number}.txt" for number in (1, 2)]
+        assert written.references == tuple(tmp_path / name for name in names)
         assert sacrebleu_scores(written.command)["BLEU"] == round(evaluation.bleu.value, 2)
 
     @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -355,6 +371,23 @@ class TestFiles:
             paths.append(hypotheses_path(system, evaluation, data, tmp_path / "hypotheses"))
             write_evaluation(evaluation, data, paths[-1], language="yy")
         assert paths[0] == paths[2] != paths[1]
+
+    def test_results_of_a_split_whose_name_looks_alike_are_kept(self, system, tmp_path):
+        paths = []
+        for name in ("news/one", "news-one", "news/one"):
+            data = EvaluationSet(name, ["bado kira"], [["alben oldan"]])
+            evaluation = evaluate(system, data)
+            paths.append(hypotheses_path(system, evaluation, data, tmp_path))
+            write_evaluation(evaluation, data, paths[-1], language="yy")
+        assert paths[0] == paths[2] != paths[1]
+
+    def test_the_score_of_papers_is_kept(self, system, tmp_path):
+        data = EvaluationSet("news", ["bado kira"], [["alben oldan"]])
+        names = []
+        for paper_style in (True, False):
+            evaluation = evaluate(system, data, paper_style=paper_style)
+            names.append(hypotheses_path(system, evaluation, data, tmp_path).name)
+        assert names == [f"news.{system.step}.paper-style.txt", f"news.{system.step}.txt"]
 
     def test_a_split_in_a_folder_needs_no_folder_for_its_results(self, system, tmp_path):
         data = EvaluationSet("news/one", ["bado kira"], [["alben oldan"]])

@@ -112,6 +112,14 @@ def test_edits_of_text_without_spaces_are_of_characters():
     assert metrics.ter(hypotheses, references, language="de").value == 100
 
 
+@pytest.mark.parametrize("language", ["th", "th-TH", "lao", "km", "mya"])
+def test_a_language_whose_words_cannot_be_told_apart_has_no_ter(language):
+    assert not metrics.has_ter(language)
+    assert metrics.ter(["ฉันรักแมวมาก"], [["ฉันรักหมามาก"]], language=language).value == 100
+    for other in ("de", "zh", "ja", "ko", ""):
+        assert metrics.has_ter(other)
+
+
 def test_languages_that_need_a_program_fall_back_to_characters(monkeypatch):
     monkeypatch.setattr(metrics, "find_spec", lambda name: None)
     assert metrics.bleu_tokenizer("ja") == metrics.bleu_tokenizer("ko") == "char"

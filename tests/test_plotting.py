@@ -31,6 +31,11 @@ def test_dollar_signs_and_control_characters_draw_as_text(tmp_path):
     plotting.save_figure(figure, tmp_path / "a.png")  # mathtext would raise here
 
 
+def test_characters_that_join_letters_are_kept():
+    figure = plotting.alignment_figure(["▁می\u200cرود"], ["▁a"], [[1.0]])
+    assert tick_labels(figure.axes[0].xaxis) == ["می\u200cرود"]
+
+
 @pytest.mark.filterwarnings("error")  # such as that no room is left for the axes
 def test_long_pieces_in_a_short_sentence_have_room():
     token = "▁Donaudampfschifffahrtsgesellschaft"

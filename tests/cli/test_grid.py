@@ -58,7 +58,10 @@ def test_fit_keeps_the_width_and_what_fits(text: str, width: int) -> None:
     if display_width(text) <= width:
         assert cut == printable(text)
     else:
-        assert cut.endswith("…")
+        kept, shown = cut.removesuffix("…"), printable(text)
+        assert cut == f"{kept}…" and shown.startswith(kept)
+        longer = (shown[:end] for end in range(len(kept) + 1, len(shown) + 1))
+        assert all(display_width(f"{more}…") > width for more in longer)
 
 
 def test_control_characters_cannot_reach_the_terminal() -> None:
