@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mt.config import Config, to_plain
+from mt.config import Config
 from mt.data.cache import whole_file
 from mt.data.tokenizer import TokenizerPair
 from mt.file_names import check_writable
@@ -93,7 +93,7 @@ class RunDirectory:
 
     def write_config(self, config: Config) -> None:
         """Write the configuration, whole or not at all; a run that goes on may have a new one."""
-        text = OmegaConf.to_yaml(OmegaConf.create(to_plain(config)))
+        text = OmegaConf.to_yaml(OmegaConf.structured(config))
         with whole_file(self.config_path) as file:
             file.write(text.encode("utf-8"))
 

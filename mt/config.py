@@ -7,7 +7,6 @@ say. `mt-train --help` prints the meanings.
 
 import math
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, TypeVar
 
 from mt.choices import (
@@ -84,7 +83,7 @@ class DataConfig:
     name: str = _option("???", "what the corpus is called, in what is printed and written")
     src: str = _option("???", "the source language, as in the names of files or columns")
     tgt: str = _option("???", "the target language")
-    format: Format = _option(Format.text, "how it is stored; text: two aligned files a split")
+    format: Format = _option(Format.text, "how it is stored; text: two aligned files per split")
     home: str = _option(
         "",
         "where the files are: a URL prefix, embedded:NAME for a corpus that comes with mt, or a "
@@ -99,7 +98,7 @@ class DataConfig:
     member: str | None = _option(None, "the file inside, where path is a .zip")
     alignment: str | None = _option(
         None,
-        "gold word alignments, named like path: a line a pair, links i-j between word i of "
+        "gold word alignments, named like path: a line per pair, links i-j between word i of "
         "alignment_src's sentence and word j of the other (Pharaoh format); null: there are none",
     )
     alignment_src: str = _option("", "the language whose words the links of alignment name first")
@@ -148,7 +147,7 @@ class DataConfig:
                 self.holdout.by is None,
                 "data.holdout.by",
                 self.holdout.by,
-                "null with data.alignment, which has a file a split",
+                "null with data.alignment, which has a file per split",
             )
 
     @property
@@ -464,12 +463,6 @@ class Config:
 
 def to_plain(config: Any) -> Any:
     """Turn a config into dicts, lists, strings and numbers, Enum members by name."""
-    if isinstance(config, Enum):
-        return config.name
-    if hasattr(config, "__dataclass_fields__"):
-        return {name: to_plain(getattr(config, name)) for name in config.__dataclass_fields__}
-    if isinstance(config, dict):
-        return {key: to_plain(value) for key, value in config.items()}
-    if isinstance(config, list):
-        return [to_plain(value) for value in config]
-    return config
+    from omegaconf import OmegaConf  # as long to import as the rest of `mt-translate --help`
+
+    return OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)

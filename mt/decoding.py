@@ -29,9 +29,14 @@ def search_ids(
 ) -> list[list[Hypothesis]]:
     """Translate sources, given as ids without EOS, with one model or several together.
 
-    The answers stand in the order of the sources.
-
     A translation has at most `length_limit` pieces, whatever else is in the batch.
+
+    Returns:
+        Up to `n_best` hypotheses a source, in the order of the sources; none where no score is a
+        finite number.
+
+    Raises:
+        ValueError: `n_best` below 1 or above the beam, or models of several vocabularies.
     """
     ensemble = Ensemble(models)
     found: list[list[Hypothesis]] = [[] for _ in sources]
@@ -75,7 +80,7 @@ def _for_each(
     Products of a few rows gain little from a second thread; a second batch gains all of it.
     """
     n_threads = torch.get_num_threads()
-    if device.type != "cpu" or min(n_threads, len(batches)) == 1:
+    if device.type != "cpu" or min(n_threads, len(batches)) <= 1:
         for rows in batches:
             work(rows)
         return
@@ -117,7 +122,7 @@ def score_ids(
     scores = [0.0] * len(pairs)
     for rows in _pairs_by_length(pairs, batch_size):
         batch = collate([pairs[row] for row in rows]).to(device)
-        with torch.no_grad(), _own_precision(model):
+        with torch.inference_mode(), _own_precision(model):
             features, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
             nll = sentence_nll(features, model.output_layer, batch.tgt_out)
         for row, value in zip(rows, nll.tolist(), strict=True):
@@ -146,18 +151,6 @@ def forced_attention(
         for row, alignment in zip(rows, weights.cpu(), strict=True):
             found[row] = alignment[: len(pairs[row].tgt), : len(pairs[row].src)]
     return found
-
-
-def teacher_forced_loss(
-    model: Seq2Seq,
-    pairs: Sequence[Pair],
-    *,
-    batch_size: int | None = None,
-    device: torch.device | str = "cpu",
-) -> TeacherForced:
-    """Compute the loss of given translations, each token predicted from the true ones before it."""
-    scores = score_ids(model, pairs, batch_size=batch_size, device=device)
-    return TeacherForced.of(scores, pairs)
 
 
 def _pairs_by_length(pairs: Sequence[Pair], batch_size: int | None) -> Iterator[list[int]]:

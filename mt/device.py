@@ -7,8 +7,8 @@ from functools import cache
 
 import torch
 
-# Parameters of glibc's mallopt: sizes from which a buffer is mapped alone, and above which free
-# memory at the end of the heap is handed back. Older versions refuse a larger first one.
+# Parameters of glibc's mallopt. Free memory at the end of the heap is handed back above the first,
+# and a buffer is mapped by itself from the second on, of which older versions refuse a larger one.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_THRESHOLD = 2**25
 

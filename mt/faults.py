@@ -1,7 +1,7 @@
 """Faults of translations that a score hides: counted, beside the references' own.
 
-Words are here what stands between spaces and, in a language that sets none, every character, but
-letters and digits of ASCII that stand together. Nothing here knows a model.
+A word is what stands between spaces. In a language without spaces it is one character, but letters
+and digits of ASCII that stand together are one word. Nothing here knows a model.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A phrase of one word, or of up to eight, that follows itself: "the the the", "a man a man".
+# A word three times running, or a phrase of two to eight twice: "the the the", "a man a man".
 _REPEATED = re.compile(r"(?<!\S)(?:(\S+)(?: \1){2}|(\S+(?: \S+){1,7}) \2)(?!\S)")
 _CHARACTER = re.compile(r"[0-9A-Za-z]+|\S")
 
@@ -19,7 +19,7 @@ class Faults:
     """Percentages of sentences with a fault, and how long the text is.
 
     Attributes:
-        repeated: A phrase of two to eight words follows itself, or one word twice.
+        repeated: A phrase of two to eight words stands twice running, or a word three times.
         identical: The text is also that of another source.
         empty: There is no text, though the source has some.
         copied: The text is that of the source, whatever the case.

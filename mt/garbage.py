@@ -11,7 +11,7 @@ def spare_garbage_collector() -> None:
 
     What a command imports is half a million objects that live as long as it does. On a slow
     processor, looking through them over and over takes a second of its start, and another at its
-    end. For processes that are ours: whoever imports mt keeps what they have.
+    end. For our own commands only: a program that imports mt keeps its settings.
     """
     gc.set_threshold(_THRESHOLD)
     atexit.register(gc.freeze)  # whatever is left goes with the process

@@ -117,7 +117,7 @@ def beam_search(
         `n_best` hypotheses a sentence, best first (fewer where the beam found fewer).
 
     Raises:
-        ValueError: `n_best` above `beam_size`, or a length limit below 1.
+        ValueError: `n_best` below 1 or above `beam_size`, or a length limit below 1.
     """
     _check(beam_size, max_length, n_best)
     device, n_sentences = max_length.device, len(max_length)
@@ -177,9 +177,8 @@ class _Extensions(NamedTuple):
 def _best_extensions(totals: Tensor, log_probs: Tensor, n_wanted: int) -> _Extensions:
     """Return the best ways to extend K prefixes (B, K) by a token (B, K, V).
 
-    Wanted is twice the beam size: even if half of them end, the beam lives on. They stand in as
-    many blocks of the vocabulary, whose maxima are highest: a maximum is quick to take, an order is
-    not.
+    Twice the beam size is wanted, so that the beam lives on even if half of them end. The n best
+    lie in the n blocks of the vocabulary with the highest maxima, which are cheaper than sorting.
     """
     n_live, vocab_size = log_probs.shape[1:]
     n_wanted = min(n_wanted, n_live * vocab_size)
@@ -250,7 +249,7 @@ def _trace(records: Sequence[_Record], sentence: int, ending: _Ending) -> Hypoth
 def _forbid(log_probs: Tensor, at_limit: Tensor) -> Tensor:
     """Rule out PAD, UNK and BOS, and all but EOS for the sentences (B,) that are at their limit.
 
-    The step's own tensor is changed: a copy of it would take as long as an output layer's half.
+    Changes the step's tensor in place: a copy would take half as long as the output layer.
     """
     log_probs[..., [PAD_ID, UNK_ID, BOS_ID]] = float("-inf")
     if at_limit.any():

@@ -35,8 +35,8 @@ class Translation:
     """One translation of one sentence.
 
     Attributes:
-        source: the text that was translated; shorter than what was given where that exceeds
-            `MAX_PIECES`.
+        source: the text that was translated: of what was given the first 1,000 pieces, and U+FFFD
+            for lone surrogates.
         text: the translation, plain text without line breaks; empty for a blank source.
         score: length-normalised log-probability (nats) by which the search ranks; 0 for a blank
             source.
@@ -77,6 +77,9 @@ class _Source:
 
 class Translator:
     """A model, or several together, with tokenizers and search, from text to text.
+
+    Several threads may use one. On a CPU with several cores a thread that first uses torch while
+    another translates computes with one core from then on.
 
     >>> translator = Translator.from_run("runs/multi30k_en_de")             # doctest: +SKIP
     >>> translator.translate(["A man sleeps."])[0].text                      # doctest: +SKIP
@@ -139,11 +142,13 @@ class Translator:
         """Translate each sentence; the result has the same order and length.
 
         A blank sentence gives a blank translation and never reaches the model. A source of more
-        than `MAX_PIECES` pieces is cut there, with a logged warning. An option left at None
-        is the run's own.
+        than 1,000 pieces is cut there, with a logged warning. An option left at None is the run's
+        own. Every translation holds its attention, some 20 KB for 25 pieces on each side: translate
+        hundreds of thousands of sentences in parts.
 
         Raises:
-            ValueError: `sentences` is one string, or an option is out of its range.
+            ValueError: `sentences` is one string, something in it is none, an option is out of its
+                range, or the model is so damaged that no translation has a finite probability.
         """
         best = self.translate_n_best(
             sentences,
@@ -169,9 +174,9 @@ class Translator:
         more. See `translate` for the rest.
 
         Raises:
-            ValueError: `sentences` is one string, or an option is out of its range.
+            ValueError: as `translate`.
         """
-        if isinstance(sentences, str):
+        if isinstance(sentences, str | bytes):
             raise ValueError(
                 f"sentences={sentences[:_EXCERPT]!r} is one string; accepted is a list of them: "
                 "write [sentence]"
@@ -180,21 +185,30 @@ class Translator:
             n_best, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
         )
         sources = self._read(sentences)
-        found = iter(
-            search_ids(
-                self.models,
-                [source.ids for source in sources if source.ids],
-                search,
-                n_best=n_best,
-                device=self.device,
-            )
+        found = search_ids(
+            self.models,
+            [source.ids for source in sources if source.ids],
+            search,
+            n_best=n_best,
+            device=self.device,
         )
+        if not all(found):
+            raise ValueError(
+                "no translation of a sentence has a finite probability, so the model is damaged: "
+                "take another checkpoint"
+            )
+        answers = iter(found)
         return [
-            [self._translation(source, hypothesis) for hypothesis in next(found)]
+            [self._translation(source, hypothesis) for hypothesis in next(answers)]
             if source.ids
             else [self._blank(source)]
             for source in sources
         ]
+
+    @property
+    def has_attention(self) -> bool:
+        """Whether translations have an alignment: one of the models has attention."""
+        return any(model.has_attention for model in self.models)
 
     def is_unfinished(self, translation: Translation) -> bool:
         """Say whether the length limit ended a translation of `translate`, not the model."""
@@ -226,8 +240,11 @@ class Translator:
 
     def _read(self, sentences: Sequence[str]) -> list[_Source]:
         """Encode the sentences, cut where they are too long."""
-        # Those of a terminal's bytes that are no UTF-8 are nothing to print.
-        texts = [without_surrogates(sentence) for sentence in sentences]
+        # Lone surrogates stand for bytes of a terminal that are not UTF-8, and cannot be printed.
+        texts = [
+            without_surrogates(_checked(sentence, number))
+            for number, sentence in enumerate(sentences)
+        ]
         sources = []
         for text, ids in zip(texts, self.tokenizers.src.encode(texts), strict=True):
             if len(ids) > MAX_PIECES:
@@ -243,8 +260,7 @@ class Translator:
         return sources
 
     def _blank(self, source: _Source) -> Translation:
-        has_attention = any(model.has_attention for model in self.models)
-        return Translation(source.text, "", 0.0, 0.0, [], [], [] if has_attention else None)
+        return Translation(source.text, "", 0.0, 0.0, [], [], [] if self.has_attention else None)
 
     def _translation(self, source: _Source, hypothesis: Hypothesis) -> Translation:
         weights = hypothesis.alignment
@@ -257,3 +273,12 @@ class Translator:
             source_tokens=self.tokenizers.src.pieces(source.ids),
             alignment=None if weights is None else weights[:-1, :-1].tolist(),
         )
+
+
+def _checked(sentence: object, number: int) -> str:
+    if not isinstance(sentence, str):
+        raise ValueError(
+            f"sentences[{number}]={repr(sentence)[:_EXCERPT]} is no string; accepted is a list of "
+            "strings: decode bytes, leave out what is missing"
+        )
+    return sentence

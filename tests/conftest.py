@@ -29,6 +29,8 @@ jaxtyping.install_import_hook(
 _caches = tempfile.TemporaryDirectory(prefix="mt-tests-")
 os.environ["XDG_CACHE_HOME"] = _caches.name
 os.environ["HF_DATASETS_CACHE"] = f"{_caches.name}/datasets"
+# The tests are of the CPU, also where torch could take a GPU.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # One thread: there is a test process for every core, and more threads would wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 for _name in ("SACREBLEU_SEED", "MASTER_ADDR", "WORLD_SIZE", "RANK", "LOCAL_RANK"):

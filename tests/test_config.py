@@ -47,7 +47,7 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
             "alignment_src": "is",
             "holdout": HoldoutConfig(by="both"),
         },
-        "data.holdout.by=both: accepted is null with data.alignment, which has a file a split",
+        "data.holdout.by=both: accepted is null with data.alignment, which has a file per split",
     ),
     (DataConfig, {"max_length": 0}, f"data.max_length=0: {POSITIVE}"),
     (

@@ -1,11 +1,15 @@
 """The Python API: text in, translations out, whatever the text."""
 
+import copy
 import logging
+import math
+import re
 import unittest.mock
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_run import tiny_corpus
@@ -151,8 +155,26 @@ def test_a_very_long_source_is_cut_with_a_warning(
 
 
 def test_one_string_is_refused(translator: Translator) -> None:
-    with pytest.raises(ValueError, match=r"'bado' is one string; accepted is a list of them"):
-        translator.translate("bado")
+    for sentences in ("bado", b"bado"):
+        with pytest.raises(ValueError, match=r"'bado' is one string; accepted is a list of them"):
+            translator.translate(sentences)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sentence", [None, math.nan, b"bado", ["bado"]])
+def test_what_is_no_string_is_named(translator: Translator, sentence: object) -> None:
+    message = re.escape(f"sentences[1]={sentence!r} is no string; accepted is a list of strings")
+    with pytest.raises(ValueError, match=message):
+        translator.translate(["bado", sentence])  # type: ignore[list-item]
+
+
+def test_a_model_without_finite_scores_is_told(translator: Translator) -> None:
+    [model] = map(copy.deepcopy, translator.models)
+    with torch.no_grad():
+        model.output_layer.bias.fill_(math.nan)
+    broken = Translator([model], translator.tokenizers, search=translator.search)
+    with pytest.raises(ValueError, match=r"finite probability, .* damaged: take another checkpoi"):
+        broken.translate(["", "bado"])
+    assert broken.translate([""])[0].text == ""
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mt.cli.command import (
+from mt.cli.command import run_command, set_threads
+from mt.cli.options import (
     add_model_options,
     add_precision_option,
     add_set_options,
     check_set_options,
     read_src_and_ref,
-    run_command,
-    set_threads,
 )
 from mt.file_names import as_file_name, check_writable, joined_names
 

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mt.cli.command import (
+from mt.cli.command import run_command, set_threads
+from mt.cli.options import (
     CHECKPOINT_HELP,
     add_model_options,
     add_precision_option,
     add_set_options,
     check_set_options,
     read_src_and_ref,
-    run_command,
-    set_threads,
 )
 from mt.file_names import check_writable
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mt.cli.override_values import choices
 from mt.cli.overrides import group_files
-from mt.config import MEANING, Config, to_plain
+from mt.config import MEANING, Config
 
 _WIDTH = 100  # characters of a line
 _COLUMN = 34  # where meanings begin
@@ -30,7 +30,7 @@ def describe_options(composed: DictConfig) -> str:
     Args:
         composed: What Hydra made of files and overrides. Interpolations are shown as they are.
     """
-    return "\n\n".join(_sections(Config, OmegaConf.to_container(composed), ""))
+    return "\n\n".join(_sections(Config, OmegaConf.to_container(composed, enum_to_str=True), ""))
 
 
 def _sections(schema: type, values: Any, prefix: str) -> Iterator[str]:
@@ -64,7 +64,6 @@ def _shown(value: Any) -> str:
         return f"{{{', '.join(f'{key}: {_shown(one)}' for key, one in value.items())}}}"
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
-    plain = to_plain(value)
-    if isinstance(plain, bool):
-        return str(plain).lower()
-    return "null" if plain is None else str(plain)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)

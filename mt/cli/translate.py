@@ -7,14 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mt.cli.command import (
-    CHECKPOINT_HELP,
-    add_model_options,
-    add_precision_option,
-    run_command,
-    set_threads,
-)
-from mt.cli.options import count
+from mt.cli.command import run_command, set_threads
+from mt.cli.options import CHECKPOINT_HELP, add_model_options, add_precision_option, count
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
     from mt.translator import Translator
@@ -61,28 +55,22 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _load(arguments: argparse.Namespace) -> "Translator":
-    from pathlib import Path
-
-    from mt.checkpoint import RunDirectory
-    from mt.choices import DecoderKind
     from mt.translator import Translator
 
     set_threads(arguments.threads)
-    runs = [RunDirectory.open(Path(run)) for run in arguments.runs]
-    if arguments.alignments and all(
-        run.load_config().model.decoder is DecoderKind.fixed_context for run in runs
-    ):
-        names = ", ".join(arguments.runs)
-        raise ValueError(
-            f"{names} has no attention (model.decoder=fixed_context), so it has no "
-            "alignments: leave --alignments out, or take a run of model=attention or conditional"
-        )
-    return Translator.from_run(
+    translator = Translator.from_run(
         *arguments.runs,
         checkpoint=arguments.checkpoint,
         device=arguments.device,
         precision=arguments.precision,
     )
+    if arguments.alignments and not translator.has_attention:
+        names = ", ".join(arguments.runs)
+        raise ValueError(
+            f"{names} has no attention (model.decoder=fixed_context), so it has no "
+            "alignments: leave --alignments out, or take a run of model=attention or conditional"
+        )
+    return translator
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

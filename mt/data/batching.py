@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mt.config import TokenizerConfig
 from mt.data.sampling import BatchSampler
 from mt.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, TokenizerPair
 
@@ -124,7 +123,7 @@ class BatchLoader:
         encoded: The encoded training split.
         sampler: Chooses the rows; its position is the position of the loader.
         tokenizers: Draw other segmentations of the text when `sample_alpha` is above 0.
-        tokenizer_config: `sample_alpha`.
+        sample_alpha: As in `TokenizerConfig`.
         seed: With epoch and batch number it decides the draws, so that a resumed run repeats them.
         accumulate: Batches of one update; the last update of an epoch may have fewer.
         rank: The process whose share of every update this is, from 0.
@@ -140,7 +139,7 @@ class BatchLoader:
         sampler: BatchSampler,
         *,
         tokenizers: TokenizerPair,
-        tokenizer_config: TokenizerConfig,
+        sample_alpha: float,
         seed: int,
         accumulate: int = 1,
         rank: int = 0,
@@ -154,7 +153,7 @@ class BatchLoader:
         self.sampler = sampler
         self._table = encoded.dataset.with_format("arrow")
         self._tokenizers = tokenizers
-        self._config = tokenizer_config
+        self._sample_alpha = sample_alpha
         self._seed = seed
         self._accumulate, self._rank, self._size = accumulate, rank, size
 
@@ -182,13 +181,11 @@ class BatchLoader:
 
     def _batch(self, rows: _Rows) -> Batch:
         table = self._table[rows.numbers]
-        if self._config.sample_alpha == 0:
+        if self._sample_alpha == 0:
             return _batch(_ragged_column(table["src_ids"]), _ragged_column(table["tgt_ids"]))
         seeds = np.random.SeedSequence([self._seed, rows.epoch, rows.position]).generate_state(2)
         src, tgt = (
-            tokenizer.sample(
-                table[side].to_pylist(), alpha=self._config.sample_alpha, seed=int(seed)
-            )
+            tokenizer.sample(table[side].to_pylist(), alpha=self._sample_alpha, seed=int(seed))
             for tokenizer, side, seed in zip(self._tokenizers, ("src", "tgt"), seeds, strict=True)
         )
         return _batch(_ragged(src), _ragged(tgt))

@@ -11,7 +11,7 @@ import datasets
 
 from mt.choices import Format
 from mt.config import HOLDOUT_BOTH, DataConfig
-from mt.data.cache import tell_of_faults
+from mt.data.cache_faults import tell_of_faults
 from mt.data.holdout import carve
 from mt.data.locating import locate
 from mt.data.reading import (

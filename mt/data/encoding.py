@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from mt.data.cache import tell_of_faults
+from mt.data.cache_faults import tell_of_faults
 from mt.data.tokenizer import Tokenizer, TokenizerPair
 
 _IDS = pa.list_(pa.int32())
-_BLOCKS, _BLOCK = 100, 1_000  # rows that `content_check` reads
+_BLOCKS, _BLOCK = 100, 1_000  # rows that `ids_hash` reads
 
 
 class EncodedSplit(NamedTuple):
@@ -53,7 +53,7 @@ def encode_split(
     """
     datasets.disable_progress_bars()
     key = hashlib.blake2b(digest_size=16)
-    for part in ("1", dataset._fingerprint, tokenizers.fingerprint):
+    for part in ("2", dataset._fingerprint, tokenizers.fingerprint):
         key.update(f"{part}\n".encode())
     with tell_of_faults():
         encoded = dataset.with_format("arrow").map(
@@ -84,7 +84,7 @@ def encode_split(
     )
 
 
-def content_check(encoded: EncodedSplit) -> str:
+def ids_hash(encoded: EncodedSplit) -> str:
     """Hash the ids of a split, so that other text has another; of very many rows, of a part."""
     table = encoded.dataset.with_format("arrow")
     digest = hashlib.blake2b(digest_size=16)

@@ -44,7 +44,7 @@ def locate(config: DataConfig, split: str) -> list[CorpusFile]:
         )
         for lang in languages
     ]
-    return _place(config, names)
+    return _find_or_fetch(config, names)
 
 
 def locate_alignment(config: DataConfig, split: str) -> CorpusFile | None:
@@ -56,7 +56,7 @@ def locate_alignment(config: DataConfig, split: str) -> CorpusFile | None:
     name = alignment_name(config, split)
     if name is None:
         return None
-    [file] = _place(config, [CorpusFile(name)])
+    [file] = _find_or_fetch(config, [CorpusFile(name)])
     return file
 
 
@@ -76,7 +76,7 @@ def real_root(root: str | None) -> str | None:
     return None if root is None else os.path.realpath(os.path.expanduser(root))
 
 
-def _place(config: DataConfig, names: list[CorpusFile]) -> list[CorpusFile]:
+def _find_or_fetch(config: DataConfig, names: list[CorpusFile]) -> list[CorpusFile]:
     if config.root is None and "://" in config.home:
         return [_download(config, name, names) for name in names]
     return [_find(config, name) for name in names]

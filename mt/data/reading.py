@@ -105,7 +105,7 @@ def tsv_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
         src, tgt = int(columns.src), int(columns.tgt)
     else:
         header = next(lines, (1, ""))[1].split("\t")
-        src, tgt = (_place(name, header, file) for name in columns)
+        src, tgt = (_column_index(name, header, file) for name in columns)
     for number, line in lines:
         fields = line.split("\t")
         if len(fields) <= max(src, tgt):
@@ -164,7 +164,7 @@ def content_hash(files: Sequence[CorpusFile]) -> str:
     return digest.hexdigest()
 
 
-def _place(name: str, header: list[str], file: CorpusFile) -> int:
+def _column_index(name: str, header: list[str], file: CorpusFile) -> int:
     if name in header:
         return header.index(name)
     if name.isdecimal():

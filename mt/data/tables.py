@@ -10,7 +10,7 @@ import datasets
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from mt.config import DataConfig
-from mt.data.cache import tell_of_faults
+from mt.data.cache_faults import tell_of_faults
 from mt.data.reading import Columns, CorpusFile, content_hash, missing_column, one_line
 
 _NESTED = "translation"  # {language: text}, as the hub stores parallel corpora

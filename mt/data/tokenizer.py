@@ -73,14 +73,14 @@ class Tokenizer:
         return int(self._processor.get_piece_size())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Encode sentences, without BOS and EOS; the unknown id never occurs.
+        """Encode sentences, without BOS and EOS: a blank one has no ids, none the unknown one.
 
         Raises:
             ValueError: `texts` is one bare string.
         """
         if isinstance(texts, str):
             raise ValueError("encode takes a list of sentences, not one str: write [sentence]")
-        valid = [without_surrogates(text) for text in texts]
+        valid = [without_surrogates(text) if text.strip() else "" for text in texts]
         threads = min(available_cores(), len(valid) // _SENTENCES_PER_THREAD)
         if threads <= 1:
             return [self._processor.encode(text) for text in valid]
@@ -99,8 +99,8 @@ class Tokenizer:
     def sample(self, texts: Sequence[str], *, alpha: float, seed: int) -> list[list[int]]:
         """Cut sentences at random, as `TokenizerConfig.sample_alpha` says; needs a unigram model.
 
-        The draws are a function of `seed` alone. Those of sentencepiece itself are not: whatever
-        seed it is given, it draws otherwise in every process.
+        The draws are a function of `seed` alone. sentencepiece's own cannot be repeated: they
+        differ in every process, whatever seed it is given.
         """
         generator = np.random.default_rng(seed)
         return [self._sample_one(without_surrogates(text), alpha, generator) for text in texts]

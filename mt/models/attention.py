@@ -14,6 +14,8 @@ from mt.choices import ScoreKind
 from mt.models.precision import at_least_fp32
 from mt.models.tanh import tanh
 
+_AT_ONCE_ON_GPU = 1 << 26  # numbers of a (B, ·, S, A): 256 MiB in fp32
+
 
 class Memory(NamedTuple):
     """The source sentences as a decoder sees them.
@@ -59,8 +61,8 @@ class AdditiveScore(nn.Module):
     ) -> Float[Tensor, "B T S"]:
         """Score every query against every key."""
         projected = self.query(query).to(keys.dtype)
-        # A CPU's cache holds the (B, 1, S, A) of one query, not those of a whole target.
-        at_once = projected.shape[1] if projected.is_cuda else 1
+        # A CPU's cache holds the (B, 1, S, A) of one query; a GPU wants many, and has an end too.
+        at_once = max(1, _AT_ONCE_ON_GPU // keys.numel()) if projected.is_cuda else 1
         energy = self.energy.weight.squeeze(0).to(keys.dtype)  # v
         with torch.autocast(query.device.type, enabled=False):  # tanh and sum in fp32
             energies = [

@@ -4,12 +4,12 @@ import logging
 import os
 import signal
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 SAME_REQUEST = 1.0
-"""Seconds in which a second signal is the first once more: torchrun and batch systems pass on what
-the process has had from its terminal or its node."""
+"""Seconds in which a second signal counts as the first: torchrun and batch systems pass on one that
+the process has had from its terminal or its node already."""
 
 _log = logging.getLogger(__name__)
 
@@ -28,12 +28,7 @@ class Interrupt:
             self._handlers[number] = signal.signal(number, self._request)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give the signals back."""
         self._restore()
 

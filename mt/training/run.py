@@ -14,7 +14,7 @@ from mt.config import Config
 from mt.cores import available_cores
 from mt.data.batching import BatchLoader, Pair, cut_pairs
 from mt.data.corpus import load_split
-from mt.data.encoding import EncodedSplit, content_check, encode_split
+from mt.data.encoding import EncodedSplit, encode_split, ids_hash
 from mt.data.sampling import BatchSampler
 from mt.data.tokenizer import TokenizerPair, train_tokenizers
 from mt.device import keep_freed_memory, select_device
@@ -50,14 +50,14 @@ def train(config: Config, world: World | None = None) -> Outcome:
         DivergenceError: The loss is not finite.
     """
     world = world or World()
-    device = _place(config, world)
+    device = _set_up_device(config, world)
     run = _open_run(config, world)
-    with world.one_a_machine_first():
+    with world.local_main_first():
         raw, raw_valid = (load_split(config.data, split) for split in ("train", "valid"))
     tokenizers = world.broadcast(
         _tokenizers(config, run, raw["src"], raw["tgt"]) if world.is_writer else None
     )
-    with world.one_a_machine_first():
+    with world.local_main_first():
         splits = Splits(
             encode_split(raw, tokenizers, max_length=config.data.max_length),
             encode_split(raw_valid, tokenizers, max_length=None),
@@ -77,7 +77,7 @@ def train(config: Config, world: World | None = None) -> Outcome:
         return trainer.fit()
 
 
-def _place(config: Config, world: World) -> torch.device:
+def _set_up_device(config: Config, world: World) -> torch.device:
     """Choose device and threads, so that the processes of one machine share it."""
     keep_freed_memory()
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS)
@@ -135,13 +135,13 @@ def _build_trainer(
 def _build_loader(
     config: Config, tokenizers: TokenizerPair, splits: Splits, world: World
 ) -> BatchLoader:
-    """Look on the way whether all processes have the same data."""
+    """Build the training loader, and check that all processes have the same data."""
     sampler = BatchSampler(
         splits.train.src_lengths,
         splits.train.tgt_lengths,
         batch_tokens=config.trainer.batch_tokens,
         seed=config.seed,
-        content=content_check(splits.train) + content_check(splits.valid),
+        content=ids_hash(splits.train) + ids_hash(splits.valid),
         together=config.trainer.accumulate,
     )
     places = world.gather([sampler.state_dict()["check"]])
@@ -154,7 +154,7 @@ def _build_loader(
         splits.train,
         sampler,
         tokenizers=tokenizers,
-        tokenizer_config=config.tokenizer,
+        sample_alpha=config.tokenizer.sample_alpha,
         seed=config.seed,
         accumulate=config.trainer.accumulate,
         rank=world.rank,
@@ -172,8 +172,7 @@ def _build_validator(
         valid["tgt"][:],
         language=config.data.tgt,
         tokenizer=tokenizers.tgt,
-        search=config.search,
-        beam_size=config.trainer.validation_beam_size,
+        search=dataclasses.replace(config.search, beam_size=config.trainer.validation_beam_size),
         device=device,
         world=world,
     )

@@ -135,8 +135,8 @@ class Trainer:
     def _updates(self) -> Iterator[list[Batch]]:
         """Yield this process's batches of each update, across epochs, until the last.
 
-        Whether that was the last is asked before others are drawn, so that what is saved then goes
-        on with the next ones; and before the first, so that a resumed run stays stopped.
+        Whether to stop is asked before the next batches are drawn, so that what is saved then goes
+        on with those; and before the first, so that a run that had ended trains no further.
         """
         sampler = self.loader.sampler
         while (epoch := sampler.epoch) < self.config.trainer.max_epochs and not self._is_over():
@@ -183,7 +183,7 @@ class Trainer:
         for number, batch in enumerate(batches):
             self._seed_batch(number)
             is_last = number == len(batches) - 1
-            with nullcontext() if is_last else self.world.without_exchange(self.replica):
+            with nullcontext() if is_last else self.world.no_sync(self.replica):
                 result = self._forward(batch.to(self.device))
                 share = result.n_tokens / n_tokens
                 # The exchange takes the mean over the processes, and the sum is wanted.
@@ -254,7 +254,7 @@ class Trainer:
         self._save_last()
 
     def _is_better(self, value: float, loss: float) -> bool:
-        """Say whether the metric is better than ever or, where it does not tell, the loss."""
+        """Say whether the metric beats the best so far or, where it cannot tell, the loss does."""
         best, metric = self.progress.best_value, self.config.trainer.metric
         if best is None:
             return True

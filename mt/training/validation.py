@@ -1,6 +1,5 @@
 """Validation: loss and perplexity under teacher forcing, BLEU of a real search."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -58,7 +57,6 @@ class Validator:
         language: str,
         tokenizer: Tokenizer,
         search: SearchConfig,
-        beam_size: int,
         device: torch.device,
         world: World,
     ) -> None:
@@ -71,7 +69,7 @@ class Validator:
         self.references = references
         self.language = language
         self.tokenizer = tokenizer
-        self.search = dataclasses.replace(search, beam_size=beam_size)
+        self.search = search
         self.device = device
         self.world = world
 

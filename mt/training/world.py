@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 # One process may prepare a large corpus while the others wait for it. A process that dies is
 # noticed at once, whatever this says: its connections close.
-_PATIENCE = timedelta(hours=3)
+_TIMEOUT = timedelta(hours=3)
 
 
 class ConnectionLostError(RuntimeError):
@@ -56,7 +56,7 @@ class World:
             yield cls()
             return
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        dist.init_process_group(backend, timeout=_PATIENCE)
+        dist.init_process_group(backend, timeout=_TIMEOUT)
         try:
             yield cls(
                 dist.get_rank(),
@@ -82,7 +82,7 @@ class World:
             return model
         return DistributedDataParallel(model, gradient_as_bucket_view=True)
 
-    def without_exchange(self, replica: nn.Module) -> AbstractContextManager[None]:
+    def no_sync(self, replica: nn.Module) -> AbstractContextManager[None]:
         """Let backward passes add to this process's own gradients only."""
         if isinstance(replica, DistributedDataParallel):
             return cast(AbstractContextManager[None], replica.no_sync())
@@ -124,7 +124,7 @@ class World:
         return cast(T, box[0])
 
     @contextmanager
-    def one_a_machine_first(self) -> Iterator[None]:
+    def local_main_first(self) -> Iterator[None]:
         """Let the first process of every machine go ahead; the others find what it has cached."""
         if self.local_rank > 0:
             self.wait()
@@ -146,10 +146,9 @@ def launched_size() -> int:
 def ends_process() -> Iterator[None]:
     """End this process with the block, at its end or at a SystemExit; other errors pass.
 
-    The interpreter is not wound up. DistributedDataParallel never lets go of gloo's threads (its
-    reducer and its logger hold each other), and one of them that drops its last tensor while the
-    interpreter winds up aborts the process, all of whose work is done. So nothing may be
-    left that needs the winding up.
+    It skips the interpreter's shutdown. DistributedDataParallel never releases gloo's threads (its
+    reducer and its logger hold each other), and one of them that drops its last tensor during the
+    shutdown aborts a process whose work is done. So nothing may be left that needs the shutdown.
     """
     from mt.training.tracking import keep_locks_in_process  # not where processes are launched
 

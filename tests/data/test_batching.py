@@ -37,8 +37,7 @@ def encoded(
 
 def loader(encoded: EncodedSplit, tokenizers: TokenizerPair, *, alpha: float = 0.0) -> BatchLoader:
     sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=300, seed=1)
-    config = TokenizerConfig(sample_alpha=alpha)
-    return BatchLoader(encoded, sampler, tokenizers=tokenizers, tokenizer_config=config, seed=1)
+    return BatchLoader(encoded, sampler, tokenizers=tokenizers, sample_alpha=alpha, seed=1)
 
 
 def batches_of(loader: BatchLoader) -> list[Batch]:
@@ -127,10 +126,7 @@ def test_sampling_differs_between_sides_batches_epochs_and_seeds(
 
     def epochs(*, seed: int) -> list[list[tuple[list[int], ...]]]:
         sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=1, seed=1)
-        options = TokenizerConfig(sample_alpha=0.1)
-        batches = BatchLoader(
-            encoded, sampler, tokenizers=tokenizers, tokenizer_config=options, seed=seed
-        )
+        batches = BatchLoader(encoded, sampler, tokenizers=tokenizers, sample_alpha=0.1, seed=seed)
         return [
             [(batch.src[0].tolist(), batch.tgt_out[0].tolist()) for batch in batches_of(batches)]
             for _ in range(2)
@@ -188,8 +184,8 @@ def shares(
         sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=300, seed=1)
         loaders.append(
             BatchLoader(
-                encoded, sampler, tokenizers=tokenizers, tokenizer_config=TokenizerConfig(),
-                seed=1, accumulate=accumulate, rank=rank, size=size,
+                encoded, sampler, tokenizers=tokenizers, sample_alpha=0.0, seed=1,
+                accumulate=accumulate, rank=rank, size=size,
             )
         )  # fmt: skip
     return [list(loader) for loader in loaders]
@@ -232,8 +228,7 @@ def test_uneven_shares_are_refused(encoded: EncodedSplit, tokenizers: TokenizerP
         match=r"trainer\.accumulate=3 batches .* 2 processes: accepted is a multiple of 2",
     ):
         BatchLoader(
-            encoded, sampler, tokenizers=tokenizers, tokenizer_config=TokenizerConfig(), seed=1,
-            accumulate=3, size=2,
+            encoded, sampler, tokenizers=tokenizers, sample_alpha=0.0, seed=1, accumulate=3, size=2,
         )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from toy_corpus import WORDS, sentences
 
 from mt.config import DataConfig, HoldoutConfig, TokenizerConfig
 from mt.data.corpus import load_split
-from mt.data.encoding import content_check, encode_split
+from mt.data.encoding import encode_split, ids_hash
 from mt.data.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
 
 Write = Callable[[str, bytes | str], Path]
@@ -33,7 +33,7 @@ def test_the_check_knows_the_sentences_and_their_order(
     load: Load, tokenizers: TokenizerPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def check(src: list[str], tgt: list[str], max_length: int | None = None) -> str:
-        return content_check(encode_split(load(src, tgt), tokenizers, max_length=max_length))
+        return ids_hash(encode_split(load(src, tgt), tokenizers, max_length=max_length))
 
     src, tgt = ["Hund", "Katze", "", "Haus"], ["der", "die", "", "das"]
     first = check(src, tgt)

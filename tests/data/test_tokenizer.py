@@ -70,6 +70,14 @@ def test_normalisation_can_be_left_out(tmp_path: Path) -> None:
         assert (back == texts) == kept
 
 
+@pytest.mark.parametrize("normalization", list(Normalization))
+def test_blank_text_has_no_pieces(tmp_path: Path, normalization: Normalization) -> None:
+    config = TokenizerConfig(vocab_size=300, normalization=normalization)
+    [tokenizer, _] = train_tokenizers(LINES, LINES, config, cache_dir=tmp_path)
+    blanks = ["", " ", "\t", "\u3000", " \xa0\u2028", "\r"]
+    assert tokenizer.encode(blanks) == [[]] * len(blanks)
+
+
 @given(text=st.text(max_size=60))
 def test_no_special_id_for_any_text(tokenizer: Tokenizer, text: str) -> None:
     [ids] = tokenizer.encode([text])

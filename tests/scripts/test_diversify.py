@@ -48,6 +48,8 @@ def test_it_holds_the_corpus_and_the_translations_of_both_directions(
     assert done.returncode == 0, done.stderr
     assert f"split test is left out: data.root={copy} has no test.yy" in done.stderr
     corpus = tiny_corpus()
+    which = f"the corpus of {attention_run} (data.root={copy})"
+    assert f"{len(corpus['train']):,} training pairs of tiny, {which}" in done.stderr
     data = dataclasses.replace(tiny_config(tmp_path, output).data)
     rows = load_split(data, "train")
     pairs = list(zip(rows["src"], rows["tgt"], strict=True))

@@ -44,13 +44,13 @@ def check_everything(world: World) -> None:
         "of": "the writer"
     }
     trace = Path(os.environ["TRACE"])
-    with world.one_a_machine_first():
+    with world.local_main_first():
         assert trace.exists() != (world.rank == 0)
         trace.touch()
     model = torch.nn.Linear(2, 1, bias=False)
     replica = world.replicate(model)
     x = torch.tensor([[1.0, world.rank]])
-    with world.without_exchange(replica):
+    with world.no_sync(replica):
         replica(x).sum().backward()
     assert model.weight.grad.tolist() == [[1.0, world.rank]]  # its own
     replica(x).sum().backward()
@@ -80,7 +80,7 @@ def test_alone() -> None:
         assert world.broadcast("value") == "value"
         model = torch.nn.Linear(1, 1)
         assert world.replicate(model) is model
-        with world.one_a_machine_first(), world.without_exchange(model):
+        with world.local_main_first(), world.no_sync(model):
             world.wait()
 
 
