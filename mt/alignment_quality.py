@@ -3,6 +3,7 @@
 The model reads the reference (teacher-forced), so that every system is judged on the same words.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,10 +11,12 @@ import numpy as np
 import torch
 
 from mt.alignment import WordAlignment, align_words
-from mt.data.batching import Pair
+from mt.data.batching import MAX_PIECES, Pair
 from mt.data.tokenizer import TokenizerPair
 from mt.decoding import forced_attention
 from mt.models.seq2seq import Seq2Seq
+
+_log = logging.getLogger(__name__)
 
 Links = Sequence[tuple[int, int]]
 
@@ -50,6 +53,9 @@ def measure_alignment(
 ) -> AlignmentQuality | None:
     """Compare the attention of a model in evaluation mode with gold links; None without attention.
 
+    Pairs with more than `MAX_PIECES` pieces on a side are left out, with a logged warning; None if
+    no pair is left.
+
     Args:
         model: The model, on `device`.
         tokenizers: The model's.
@@ -61,6 +67,17 @@ def measure_alignment(
     """
     encoded = zip(tokenizers.src.encode(sources), tokenizers.tgt.encode(targets), strict=True)
     pairs = [Pair(*ids) for ids in encoded]
+    kept = [row for row, pair in enumerate(pairs) if max(map(len, pair)) <= MAX_PIECES]
+    if len(kept) < len(pairs):
+        _log.warning(
+            "%d pairs with more than %d pieces on a side have no part in the alignment error rate",
+            len(pairs) - len(kept),
+            MAX_PIECES,
+        )
+        if not kept:
+            return None
+        sources, targets = [sources[row] for row in kept], [targets[row] for row in kept]
+        pairs, gold = [pairs[row] for row in kept], [gold[row] for row in kept]
     weights = forced_attention(model, pairs, batch_size=batch_size, device=device)
     if weights is None:
         return None

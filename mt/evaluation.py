@@ -316,13 +316,10 @@ def write_evaluation(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_text(evaluation.hypotheses))
     references = data.reference_files
-    blanks = any(len(group) < len(references) for group in data.references)
     # sacrebleu would score by blank lines, and take a mark for a part of the first word.
-    if (
-        not references
-        or blanks
-        or any(has_byte_order_mark(CorpusFile(file)) for file in references)
-    ):
+    has_blanks = any(len(group) < len(references) for group in data.references)
+    has_marks = any(has_byte_order_mark(CorpusFile(file)) for file in references)
+    if not references or has_blanks or has_marks:
         references = _write_references(data, path)
     results = path.with_suffix(".json")
     command = sacrebleu_command(path, references, data, language=language)

@@ -114,11 +114,18 @@ def _read_alignments(
         if config.alignment_src != config.src:
             links = [(j, i) for i, j in links]
         n_source, n_target = len(source.split()), len(target.split())
-        if any(i >= n_source or j >= n_target for i, j in links):
+        outside = [(i, j) for i, j in links if i >= n_source or j >= n_target]
+        if outside:
+            i, j = outside[0]
+            advice = "words are counted from 0"
+            if all(j < n_source and i < n_target for i, j in links):
+                advice += (
+                    f", and data.alignment_src={config.alignment_src} must be the language whose "
+                    "words the links name first"
+                )
             raise ValueError(
-                f"{file}, line {number}: a link to a word that is not there: the sentences "
-                f"have {n_source} and {n_target} words; data.alignment_src="
-                f"{config.alignment_src} must be the language whose words the links name first"
+                f"{file}, line {number}: {config.src} word {i} and {config.tgt} word {j} are "
+                f"linked, but the sentences have {n_source} and {n_target} words: {advice}"
             )
         alignments.append(links)
     return alignments

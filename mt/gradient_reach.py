@@ -71,7 +71,6 @@ def source_gradient_norms(
         np.array([len(pair.tgt) for pair in pairs]),
         batch_tokens=_BATCH_TOKENS,
         seed=0,
-        shuffle=False,
     )
     for rows in sampler:
         batch = collate([pairs[row] for row in rows]).to(device)

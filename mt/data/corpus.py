@@ -64,6 +64,7 @@ def load_split(config: DataConfig, split: str) -> datasets.Dataset:
         raise ValueError(
             f"split {split} of {config.name} is empty: check data.root, data.path, data.splits"
             + (f" and data.holdout.{split}" if carved and split != "train" else "")
+            + (", or set that to 0 for no test set" if carved and split == "test" else "")
         )
     return dataset
 

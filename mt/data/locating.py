@@ -77,7 +77,7 @@ def real_root(root: str | None) -> str | None:
 
 
 def _find_or_fetch(config: DataConfig, names: list[CorpusFile]) -> list[CorpusFile]:
-    if config.root is None and "://" in config.home:
+    if _is_remote(config):
         return [_download(config, name, names) for name in names]
     return [_find(config, name) for name in names]
 
@@ -99,9 +99,14 @@ def embedded_dir(name: str) -> Path:
     )
 
 
+def _is_remote(config: DataConfig) -> bool:
+    return config.root is None and "://" in config.home
+
+
 def _fill(config: DataConfig, option: str, pattern: str, *, split: str, lang: str) -> str:
     try:
-        return pattern.format(split=split, lang=lang, src=config.src, tgt=config.tgt)
+        filled = pattern.format(split=split, lang=lang, src=config.src, tgt=config.tgt)
+        return filled if _is_remote(config) else os.path.expanduser(filled)
     except (KeyError, IndexError, ValueError, AttributeError, TypeError):
         raise ValueError(
             f"data.{option}={pattern}: accepted in braces are "

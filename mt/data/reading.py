@@ -8,6 +8,7 @@ import codecs
 import gzip
 import hashlib
 import json
+import logging
 import re
 import zipfile
 import zlib
@@ -21,6 +22,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _FOREIGN_MAGICS = (b"\xfd7zXZ\0", b"(\xb5/\xfd", b"BZh91AY&SY")  # xz, Zstandard, bzip2
 _BREAKS = re.compile(r"[\r\n]+")
 _CHUNK = 1 << 20  # bytes
+
+_log = logging.getLogger(__name__)
 
 
 class CorpusFile(NamedTuple):
@@ -52,12 +55,18 @@ def read_lines(file: CorpusFile) -> Iterator[str]:
     """Yield the lines of a file, without line feed, trailing carriage return and byte order mark.
 
     Raises:
-        ValueError: Invalid UTF-8, a damaged archive, or no such member in it.
+        ValueError: Invalid UTF-8, no line feed but carriage returns, a damaged archive, or no such
+            member in it.
     """
     with _open(file) as stream:
         for number, line in enumerate(stream, start=1):
             if number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
+                if b"\r" in line.rstrip(b"\r\n") and not line.endswith(b"\n"):
+                    raise ValueError(
+                        f"{file}: its lines end in carriage returns alone, so that it is one line; "
+                        "accepted are line feeds: convert it, for example by tr '\\r' '\\n'"
+                    )
             try:
                 yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
             except UnicodeDecodeError as error:
@@ -106,12 +115,24 @@ def tsv_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
     else:
         header = next(lines, (1, ""))[1].split("\t")
         src, tgt = (_column_index(name, header, file) for name in columns)
+    warned = False
     for number, line in lines:
         fields = line.split("\t")
         if len(fields) <= max(src, tgt):
+            advice = "mend the line" if line.strip() else "take the blank line out"
+            if number == 1:
+                advice = "name the columns with data.columns.LANGUAGE=NUMBER"
             raise ValueError(
                 f"{file}, line {number}: {len(fields)} columns, but column {max(src, tgt)} "
-                "(counted from 0) is wanted; name the columns with data.columns.LANGUAGE=NUMBER"
+                f"(counted from 0) is wanted; {advice}"
+            )
+        if not warned and any(map(_is_csv_quoted, fields)):
+            warned = True
+            _log.warning(
+                "%s, line %d: there are quotes as in a CSV file, which are taken for text; write "
+                "the file without them",
+                file,
+                number,
             )
         yield Row(fields[src], fields[tgt])
 
@@ -162,6 +183,12 @@ def content_hash(files: Sequence[CorpusFile]) -> str:
                 part.update(chunk)
         digest.update(part.digest() + (file.member or "").encode("utf-8"))
     return digest.hexdigest()
+
+
+def _is_csv_quoted(field: str) -> bool:
+    """Say whether a field is written as a CSV file writes its quotes: "He said ""no"" again."."""
+    inner = field[1:-1]
+    return field[:1] == field[-1:] == '"' and '""' in inner and '"' not in inner.replace('""', "")
 
 
 def _column_index(name: str, header: list[str], file: CorpusFile) -> int:

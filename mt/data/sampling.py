@@ -44,8 +44,6 @@ class BatchSampler:
         content: A hash of the sentences: a saved place is one in these alone.
         together: So many batches of similar length follow each other: those of an update, which
             processes then finish at about the same time.
-        shuffle: Whether rows of one length, and then the batches, come in random order; otherwise
-            from short to long.
 
     Raises:
         ValueError: There is no row, or the sides differ in length.
@@ -60,7 +58,6 @@ class BatchSampler:
         seed: int,
         content: str = "",
         together: int = 1,
-        shuffle: bool = True,
     ) -> None:
         if len(src_lengths) != len(tgt_lengths) or len(src_lengths) == 0:
             raise ValueError(
@@ -73,8 +70,7 @@ class BatchSampler:
         self._batch_tokens = batch_tokens
         self._seed = seed
         self._together = together
-        self._shuffle = shuffle
-        options = repr((batch_tokens, content, together, shuffle))
+        options = repr((batch_tokens, content, together))
         digest = hashlib.blake2b(options.encode(), digest_size=16)
         for lengths in (src_lengths, tgt_lengths):
             digest.update(np.asarray(lengths, dtype=np.int32).tobytes())
@@ -130,13 +126,9 @@ class BatchSampler:
         return self._plan
 
     def _make_plan(self) -> _Plan:
-        if not self._shuffle:
-            rows = np.argsort(self._lengths, kind="stable")
-            return _Plan(self.epoch, rows, self._cut(self._lengths[rows]))
         rng = np.random.default_rng([self._seed, self.epoch])
-        noise = rng.random(
-            len(self._lengths), dtype=np.float32
-        )  # below 1: mixes equal lengths only
+        # Below 1, so that it mixes rows of one length only.
+        noise = rng.random(len(self._lengths), dtype=np.float32)
         rows = np.argsort(self._lengths + noise, kind="stable")  # ties alike on every processor
         bounds = self._cut(self._lengths[rows])
         return _Plan(self.epoch, rows, self._mix(bounds, rng))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from mt.config import DataConfig
@@ -38,6 +39,10 @@ def load_parquet(path: Path, columns: Columns) -> datasets.Dataset:
             table = datasets.Dataset.from_parquet(str(path), cache_dir=str(cache))
     except datasets.exceptions.DatasetGenerationError as error:
         raise _unreadable(path, error) from None
+    except ValueError as error:  # a type that `datasets` does not know, of whatever column
+        raise ValueError(
+            f"{path} has a column that cannot be read ({_reason(error)}): write it without that one"
+        ) from None
     return _select(table, columns, where=str(path))
 
 
@@ -46,8 +51,8 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
 
     Raises:
         FileNotFoundError: The dataset can be neither fetched nor found in the cache.
-        ValueError: It has no such subset or split, a column is missing or is not text, or the
-            dataset is a program.
+        ValueError: It has no such subset or split, a file of it is damaged, a column is missing or
+            is not text, or the dataset is a program.
         OSError: The cache cannot be read or written.
     """
     where = config.path if config.root is None else os.path.expanduser(config.root)
@@ -57,6 +62,13 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         table = datasets.load_dataset(where, config.subset, split=split)
+    except (pa.ArrowInvalid, datasets.exceptions.DatasetGenerationError) as error:
+        advice = f"check the cache in {datasets.config.HF_DATASETS_CACHE}"
+        if config.root is not None:
+            advice = "in a clone `git lfs pull` fetches the large files"
+        raise ValueError(
+            f"a file of the dataset {where} cannot be read ({_reason(error)}): {advice}"
+        ) from None
     except ValueError as error:  # an unknown subset or split; the message of `datasets` lists them
         raise ValueError(
             f"{where}, data.subset={config.subset}, split {split!r}: {_reason(error)}; "

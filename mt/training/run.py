@@ -54,6 +54,8 @@ def train(config: Config, world: World | None = None) -> Outcome:
     run = _open_run(config, world)
     with world.local_main_first():
         raw, raw_valid = (load_split(config.data, split) for split in ("train", "valid"))
+        if config.data.holdout.by is not None and config.data.holdout.test > 0:
+            load_split(config.data, "test")  # that it is empty is to be known before the training
     tokenizers = world.broadcast(
         _tokenizers(config, run, raw["src"], raw["tgt"]) if world.is_writer else None
     )

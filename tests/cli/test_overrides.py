@@ -191,6 +191,12 @@ def test_an_unknown_key_gets_advice(key: str, advice: str) -> None:
         (["--epochs", "5"], "there is no --epochs: settings have no dashes, trainer.max_epochs=V"),
         (["--max-epochs=5"], "there is no --max-epochs=5: settings have no dashes, trainer.max_e"),
         (["--batch-size=8"], "settings have no dashes, trainer.batch_tokens=VALUE"),
+        (["data.splits.test 1=x"], "'test 1' cannot be a name in data.splits on the command line"),
+        (
+            ["data.columns.中文=0"],
+            "'中文' cannot be a name in data.columns on the command line: acc",
+        ),
+        (["data.splits.test.a=x"], "'test.a' cannot be a name in data.splits on the command line"),
         (["--lr", "1"], "there is no --lr: settings have no dashes, optim.lr=VALUE"),
     ],
 )

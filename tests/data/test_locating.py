@@ -10,7 +10,7 @@ import pytest
 
 from mt.choices import Format
 from mt.config import DataConfig
-from mt.data.locating import embedded_dir, locate
+from mt.data.locating import embedded_dir, locate, locate_alignment
 from mt.data.reading import CorpusFile
 
 
@@ -67,6 +67,18 @@ def test_root_accepts_plain_and_gzip(tmp_path: Path, path: str, stored: str) -> 
     (tmp_path / "train.de").touch()
     files = locate(config(root=str(tmp_path), path=path), "train")
     assert files == [CorpusFile(tmp_path / stored), CorpusFile(tmp_path / "train.de")]
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("train.en", "train.de", "train.links"):
+        (tmp_path / name).touch()
+    options = config(home="", path="~/{split}.{lang}", alignment="~/{split}.links")
+    options.alignment_src = "en"
+    assert [file.path for file in locate(options, "train")] == [
+        tmp_path / "train.en", tmp_path / "train.de",
+    ]  # fmt: skip
+    assert locate_alignment(options, "train") == CorpusFile(tmp_path / "train.links")
 
 
 def test_the_path_as_given_comes_first(tmp_path: Path) -> None:

@@ -61,6 +61,13 @@ def test_windows_line_ends_and_byte_order_mark(write: Write) -> None:
     assert lines(write("x", b"\xef\xbb\xbfa\r\nb\r\n")) == ["a", "b"]
 
 
+@pytest.mark.parametrize("text", ["a\rb\rc\r", "\ufeffa\rb"])
+def test_carriage_returns_alone_are_no_line_ends(write: Write, text: str) -> None:
+    with pytest.raises(ValueError, match=r"/x: its lines end in carriage returns alone.* by tr '"):
+        lines(write("x", text))
+    assert lines(write("y", "a\r")) == ["a"]
+
+
 def test_last_line_may_lack_its_line_feed(write: Write) -> None:
     assert lines(write("x", "a\nb")) == lines(write("y", "a\nb\n")) == ["a", "b"]
 
@@ -151,12 +158,33 @@ def test_tsv_missing_column_lists_the_columns(write: Write) -> None:
         list(tsv_rows(file, EN_DE))
 
 
-def test_tsv_short_line_is_named(write: Write) -> None:
-    file = CorpusFile(write("x.tsv", "Hi\tHallo\nGo\n"))
-    with pytest.raises(
-        ValueError, match=r"x\.tsv, line 2: 1 columns, but column 1 .* with data\.columns"
-    ):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "Hi Hallo\n",
+            "line 1: 1 columns, but column 1 .* is wanted; name .* with data.columns.LAN",
+        ),
+        ("Hi\tHallo\nGo\n", "line 2: 1 columns, but column 1 .* is wanted; mend the line$"),
+        ("Hi\tHallo\n\n", "line 2: 1 columns, but column 1 .* wanted; take the blank line out$"),
+    ],
+)
+def test_tsv_short_line_is_named(write: Write, text: str, message: str) -> None:
+    file = CorpusFile(write("x.tsv", text))
+    with pytest.raises(ValueError, match=rf"x\.tsv, {message}"):
         list(tsv_rows(file, Columns("0", "1")))
+
+
+def test_quotes_as_in_a_csv_file_are_kept_and_warned_of_once(
+    write: Write, caplog: pytest.LogCaptureFixture
+) -> None:
+    quoted = '"He said ""no"" again."'
+    plain = '"No", he said.\t""Nein""\n"Hi"\t"Hallo"\n'
+    file = CorpusFile(write("x.tsv", f"{plain}{quoted}\tx\n{quoted}\ty\n"))
+    rows = list(tsv_rows(file, Columns("0", "1")))
+    assert rows[2:] == [Row(quoted, "x"), Row(quoted, "y")]
+    [message] = caplog.messages
+    assert "x.tsv, line 3: there are quotes as in a CSV file" in message
 
 
 def test_jsonl_columns_and_translation(write: Write) -> None:

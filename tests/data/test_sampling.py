@@ -17,16 +17,16 @@ SRC = np.random.default_rng(1).integers(1, 30, 500).astype(np.int32)
 TGT = np.maximum(1, SRC + np.random.default_rng(2).integers(-3, 4, 500)).astype(np.int32)
 
 
-def sampler(*, batch_tokens: int = 200, seed: int = 1, shuffle: bool = True) -> BatchSampler:
-    return BatchSampler(SRC, TGT, batch_tokens=batch_tokens, seed=seed, shuffle=shuffle)
+def sampler(*, batch_tokens: int = 200, seed: int = 1) -> BatchSampler:
+    return BatchSampler(SRC, TGT, batch_tokens=batch_tokens, seed=seed)
 
 
-@given(lengths=LENGTHS, batch_tokens=st.integers(1, 200), shuffle=st.booleans())
+@given(lengths=LENGTHS, batch_tokens=st.integers(1, 200))
 def test_every_row_once_within_the_budget(
-    lengths: list[tuple[int, int]], batch_tokens: int, shuffle: bool
+    lengths: list[tuple[int, int]], batch_tokens: int
 ) -> None:
     src, tgt = np.array(lengths).T
-    batches = BatchSampler(src, tgt, batch_tokens=batch_tokens, seed=0, shuffle=shuffle)
+    batches = BatchSampler(src, tgt, batch_tokens=batch_tokens, seed=0)
     for _ in range(2):
         n_batches = len(batches)
         epoch = list(batches)
@@ -104,14 +104,6 @@ def test_rows_of_equal_keys_keep_their_order() -> None:
     assert not (falls & (rises == 0)).any()
 
 
-def test_without_shuffle_from_short_to_long_every_epoch() -> None:
-    batches = sampler(shuffle=False)
-    first = list(batches)
-    longest = np.maximum(SRC, TGT)
-    assert np.all(np.diff([longest[row] for batch in first for row in batch]) >= 0)
-    assert list(batches) == first
-
-
 def test_position_counts_batches_handed_out() -> None:
     batches = sampler()
     n_batches = len(batches)
@@ -161,7 +153,6 @@ def test_a_place_of_another_seed_or_other_data_is_refused() -> None:
         BatchSampler(SRC[1:], TGT[1:], batch_tokens=200, seed=1),
         BatchSampler(SRC, TGT, batch_tokens=200, seed=1, content="other"),
         BatchSampler(SRC, TGT, batch_tokens=200, seed=1, together=2),
-        BatchSampler(SRC, TGT, batch_tokens=200, seed=1, shuffle=False),
     ):
         with pytest.raises(ValueError, match="the data are not those of the saved place"):
             other.load_state_dict(state)

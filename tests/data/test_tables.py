@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mt.choices import Format
@@ -114,6 +116,25 @@ def test_not_a_parquet_file(tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_bytes(b"hello")
     with pytest.raises(ValueError, match=r"train\.parquet: not a readable Parquet file"):
         load_split(parquet(tmp_path), "train")
+
+
+def test_a_column_of_a_type_that_cannot_be_read_is_to_be_left_out(tmp_path: Path) -> None:
+    of_maps = pa.array([[("k", "v")]], pa.map_(pa.string(), pa.string()))
+    table = pa.table({"en": ["Hi"], "de": ["Hallo"], "more": of_maps})
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(ValueError, match=r"train\.parquet has a column .*map<.* without that one$"):
+        load_split(parquet(tmp_path), "train")
+
+
+def test_a_file_of_a_clone_that_is_damaged_is_no_wrong_subset(tmp_path: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+    (tmp_path / "train.parquet").write_text(pointer, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"a file of the dataset .* cannot be read .*git lfs pull"):
+        load_split(hub(root=str(tmp_path)), "train")
+    (tmp_path / "train.parquet").unlink()
+    (tmp_path / "train.csv").write_bytes("en,de\ncaf\xe9,x\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"a file of the dataset .* cannot be read .*git lfs pull"):
+        load_split(hub(root=str(tmp_path)), "train")
 
 
 def test_a_cache_that_cannot_be_made_is_no_fault_of_the_file(

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from mt.checkpoint import RunDirectory, load_checkpoint, save_checkpoint
 from mt.choices import Keep, Metric, Precision, ScheduleKind
-from mt.config import Config, SearchConfig, TrainerConfig
+from mt.config import Config, HoldoutConfig, SearchConfig, TrainerConfig
 from mt.data.batching import BatchLoader
 from mt.data.encoding import encode_split
 from mt.data.sampling import BatchSampler
@@ -256,6 +256,17 @@ def test_the_speed_shown_is_that_of_this_process(
     )
     assert shown[0] == pytest.approx(events[0]["tokens_per_s"], rel=1e-6)
     assert shown[-1] == pytest.approx(tokens / (times[-1] - times[0]), rel=1e-6)
+
+
+def test_an_empty_test_split_is_told_before_the_training(config: Config) -> None:
+    holdout = HoldoutConfig(by="both", valid=0.1, test=1e-9)
+    data = dataclasses.replace(config.data, path="train.{lang}", holdout=holdout)
+    with pytest.raises(
+        ValueError,
+        match=r"split test of tiny is empty: .*data\.holdout\.test, or set that to 0 for",
+    ):
+        train(dataclasses.replace(config, data=data))
+    assert not Path(config.run).exists()
 
 
 def test_one_training_at_a_time_in_a_run(config: Config) -> None:
