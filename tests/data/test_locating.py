@@ -73,8 +73,8 @@ def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("train.en", "train.de", "train.links"):
         (tmp_path / name).touch()
-    options = config(home="", path="~/{split}.{lang}", alignment="~/{split}.links")
-    options.alignment_src = "en"
+    names = {"path": "~/{split}.{lang}", "alignment": "~/{split}.links"}
+    options = config(home="", alignment_src="en", **names)
     assert [file.path for file in locate(options, "train")] == [
         tmp_path / "train.en", tmp_path / "train.de",
     ]  # fmt: skip
