@@ -65,7 +65,7 @@ def align_words(
         matrix = matrix.reshape(expected)
     if matrix.shape != expected:
         raise ValueError(
-            f"the attention weights have shape {matrix.shape}; accepted is {expected}: "
+            f"the attention weights have shape {matrix.shape}; expected {expected}: "
             "a row for each target piece, a column for each source piece"
         )
     source_words, target_words = source.split(), target.split()
@@ -97,7 +97,7 @@ def read_pharaoh(line: str) -> list[tuple[int, int]]:
     for word in line.split():
         match = _LINK.fullmatch(word)
         if match is None:
-            raise ValueError(f"{word!r} is no link: accepted is source-target, such as 0-0 1-2")
+            raise ValueError(f"{word!r} is no link: expected source-target, such as 0-0 1-2")
         links.append((int(match.group(1)), int(match.group(2))))
     return links
 

@@ -220,7 +220,7 @@ class RunDirectory:
                 return path
         present = ", ".join(sorted(p.stem for p in self.checkpoints.glob("*.pt"))) or "none yet"
         raise FileNotFoundError(
-            f"there is no checkpoint {which}: accepted is a file, or one of those that {self.path} "
+            f"there is no checkpoint {which}: expected a file, or one of those that {self.path} "
             f"has: {present}"
         )
 
@@ -263,7 +263,7 @@ def load_ensemble(
     if len(runs) > 1 and found != [run.checkpoints.resolve() for run in runs]:
         raise ValueError(
             f"{which} is the checkpoint of one run, and {len(runs)} are to translate together: "
-            "accepted is a name that each of them has, such as best or last"
+            "expected a name that each of them has, such as best or last"
         )
     tokenizers = runs[0].load_tokenizers()
     direction = runs[0].load_config().data.direction

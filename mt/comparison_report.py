@@ -248,7 +248,7 @@ def _significance(systems: Sequence[Training], split: SplitComparison) -> list[s
             p_value = round(1.0 if score.p_value is None else score.p_value, 3)
             verdict = "significant" if p_value < _SIGNIFICANT else "not significant"
             test = (
-                f"p = {p_value:.3f} ({verdict}: paired bootstrap, one-sided, against "
+                f"p = {p_value:.3f} ({verdict}: paired bootstrap, one-sided, threshold "
                 f"{_SIGNIFICANT})"
             )
         else:
@@ -273,7 +273,7 @@ def _alignment_note(split: SplitComparison) -> list[str]:
     [yardstick, *_] = measured  # the same for all systems
     return [
         "AER: alignment error rate of attention against the gold word alignment; the diagonal has "
-        f"{yardstick.diagonal:.3f}, and one link for each word {yardstick.least:.3f} at best"
+        f"{yardstick.diagonal:.3f}, and with one link a word the least is {yardstick.least:.3f}"
     ]
 
 

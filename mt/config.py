@@ -36,7 +36,7 @@ def _option(default: T, meaning: str) -> T:
 
 def _require(condition: bool, option: str, value: object, accepted: str) -> None:
     if not condition:
-        raise ValueError(f"{option}={value}: accepted is {accepted}")
+        raise ValueError(f"{option}={value}: expected {accepted}")
 
 
 def _require_fraction(option: str, value: float) -> None:
@@ -106,13 +106,13 @@ class DataConfig:
     columns: dict[str, str] = field(
         default_factory=dict,
         metadata={
-            MEANING: "language: column, by name, or by number from 0 in a TSV; others are named "
-            "like their language"
+            MEANING: "language: its column, by name, or in a TSV by number from 0; by default "
+            "named like the language"
         },
     )
     splits: dict[str, str] = field(
         default_factory=lambda: {"train": "train", "valid": "valid", "test": "test"},
-        metadata={MEANING: "split: its name in path; more of them are more test sets"},
+        metadata={MEANING: "split: its name in path; further splits are further test sets"},
     )
     split_languages: dict[str, list[str]] = field(
         default_factory=dict,
@@ -212,10 +212,10 @@ class ModelConfig:
         "what the decoder sees of the source: attention; conditional, attention between two "
         "transitions of one step; fixed_context, one vector, the baseline",
     )
-    embedding_size: int = _option(256, "of a piece, of either side")
-    encoder_size: int = _option(256, "of the encoder's state, in each direction")
+    embedding_size: int = _option(256, "width of a piece's embedding, on either side")
+    encoder_size: int = _option(256, "width of the encoder's state, in each direction")
     encoder_layers: int = _option(1, "GRU layers of the encoder")
-    decoder_size: int = _option(512, "of the decoder's state")
+    decoder_size: int = _option(512, "width of the decoder's state")
     decoder_layers: int = _option(1, "GRU layers of the decoder; 1 with decoder=conditional")
     score: ScoreKind = _option(
         ScoreKind.additive,
@@ -235,8 +235,8 @@ class ModelConfig:
     )
     tying: Tying = _option(
         Tying.all,
-        "which embeddings are one parameter: output, target embedding and output layer; all, "
-        "source embedding too, which needs a joint vocabulary",
+        "what shares its weights; output: target embedding and output layer; all: source "
+        "embedding too, which needs a joint vocabulary",
     )
     embedding_dropout: float = _option(0.2, "on the embeddings of either side")
     state_dropout: float = _option(0.2, "on encoder states, and between recurrent layers")
@@ -280,8 +280,8 @@ class OptimConfig:
 
     kind: OptimizerKind = _option(OptimizerKind.adam, "the optimizer")
     lr: float = _option(1e-3, "the learning rate after warm-up, the highest")
-    weight_decay: float = _option(0.0, "adamw's; with adam an L2 penalty in the gradient")
-    label_smoothing: float = _option(0.1, "share of the probability that all pieces have alike")
+    weight_decay: float = _option(0.0, "of adamw; with adam it is an L2 penalty in the gradient")
+    label_smoothing: float = _option(0.1, "share of the probability spread evenly over all pieces")
     clip_norm: float = _option(1.0, "the gradient's norm is at most this")
     schedule: ScheduleKind = _option(
         ScheduleKind.cosine, "the course of the learning rate after warm-up"
@@ -330,7 +330,7 @@ class TrainerConfig:
     )
     max_steps: int | None = _option(None, "optimizer updates; null: max_epochs alone decides")
     batch_tokens: int = _option(2000, "padded tokens of a batch, on its longer side")
-    accumulate: int = _option(1, "batches an update, weighted by their tokens")
+    accumulate: int = _option(1, "batches per update, weighted by their tokens")
     processes: int | None = _option(
         None,
         "processes that share an update's batches out, a divisor of accumulate; null: the largest "
@@ -344,12 +344,12 @@ class TrainerConfig:
     threads: int | None = _option(
         None, "CPU threads of a process; null: torch's own choice, or the process's share"
     )
-    validate_every: int | None = _option(None, "updates; null: once an epoch")
+    validate_every: int | None = _option(None, "updates between validations; null: once an epoch")
     validation_beam_size: int = _option(1, "beam of the search that gives valid/bleu")
     metric: Metric = _option(
         Metric.bleu,
-        "chooses the best checkpoint and stops early; of BLEU below 1, which is noise, the loss "
-        "does",
+        "what chooses the best checkpoint and stops early; while BLEU is below 1, which is noise, "
+        "the loss does",
     )
     patience: int | None = _option(
         None, "validations without progress before training stops; null: it never does"
@@ -414,7 +414,9 @@ class SearchConfig:
         2.0,
         "a translation has at most max_length_ratio * source pieces + max_length_offset pieces",
     )
-    max_length_offset: int = _option(10, "pieces, the end of the sentence among them")
+    max_length_offset: int = _option(
+        10, "pieces; see max_length_ratio; the end of the sentence counts"
+    )
     batch_size: int = _option(192, "sentences that are translated together")
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ def select_precision(name: str, device: torch.device) -> str:
         ValueError: An unknown name.
     """
     if name not in ("auto", *DTYPES):
-        raise ValueError(f"precision={name}: accepted is auto, {' or '.join(DTYPES)}")
+        raise ValueError(f"precision={name}: expected auto, {' or '.join(DTYPES)}")
     native = _multiplies_bf16(device)
     if name == "auto":
         return "bf16" if native else "fp32"
@@ -60,7 +60,7 @@ def select_device(name: str) -> torch.device:
         ValueError: An unknown name, or CUDA where there is none.
     """
     if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"device={name}: accepted is auto, cpu or cuda")
+        raise ValueError(f"device={name}: expected auto, cpu or cuda")
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ValueError("device=cuda: there is no usable CUDA device here; take auto or cpu")

@@ -161,7 +161,7 @@ def _lines(path: Path) -> list[str]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
     if not path.is_file() or is_zipfile(path):
-        raise ValueError(f"{path}: accepted is a file of lines, plain or gzip, which this is not")
+        raise ValueError(f"{path}: expected a file of lines, plain or gzip, which this is not")
     lines = list(read_lines(CorpusFile(path)))
     if not lines:
         raise ValueError(f"{path}: the file is empty")

@@ -54,7 +54,7 @@ def count_faults(
     if not len(texts) == len(sources) == len(references) or not texts:
         raise ValueError(
             f"{len(texts)} texts, {len(sources)} sources and {len(references)} groups of "
-            "references: accepted is the same number of each, at least 1"
+            "references: expected the same number of each, at least 1"
         )
     origins: defaultdict[str, set[str]] = defaultdict(set)
     for text, source in zip(texts, sources, strict=True):

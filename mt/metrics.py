@@ -266,7 +266,7 @@ def check_resampling_seed() -> None:
     seed = os.environ.get("SACREBLEU_SEED", "1")
     if seed.lower() != "none" and not (re.fullmatch("[0-9]+", seed) and int(seed)):
         raise ValueError(
-            f"SACREBLEU_SEED={seed} in the environment: accepted is a whole number from 1, or "
+            f"SACREBLEU_SEED={seed} in the environment: expected a whole number from 1, or "
             "none, which draws other samples each time"
         )
 

@@ -158,11 +158,11 @@ def beam_search(
 def _check(beam_size: int, max_length: Tensor, n_best: int) -> None:
     if not 1 <= n_best <= beam_size:
         raise ValueError(
-            f"n_best={n_best}: accepted is 1 to the beam size ({beam_size}); raise the beam size"
+            f"n_best={n_best}: expected 1 to the beam size ({beam_size}); raise the beam size"
         )
     if len(max_length) and int(max_length.min()) < 1:
         raise ValueError(
-            f"max_length={int(max_length.min())}: accepted is 1 or more, since the EOS counts"
+            f"max_length={int(max_length.min())}: expected 1 or more, since the EOS counts"
         )
 
 

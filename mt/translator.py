@@ -178,7 +178,7 @@ class Translator:
         """
         if isinstance(sentences, str | bytes):
             raise ValueError(
-                f"sentences={sentences[:_EXCERPT]!r} is one string; accepted is a list of them: "
+                f"sentences={sentences[:_EXCERPT]!r} is one string; expected a list of them: "
                 "write [sentence]"
             )
         search = self._search(
@@ -225,7 +225,7 @@ class Translator:
     ) -> SearchConfig:
         own = self.search
         if n_best < 1:
-            raise ValueError(f"n_best={n_best}: accepted is 1 or more")
+            raise ValueError(f"n_best={n_best}: expected 1 or more")
         if beam_size is not None and n_best > beam_size > 0:
             raise ValueError(
                 f"n_best={n_best} needs a beam of {n_best} or more, but beam_size={beam_size}: "
@@ -278,7 +278,7 @@ class Translator:
 def _checked(sentence: object, number: int) -> str:
     if not isinstance(sentence, str):
         raise ValueError(
-            f"sentences[{number}]={repr(sentence)[:_EXCERPT]} is no string; accepted is a list of "
+            f"sentences[{number}]={repr(sentence)[:_EXCERPT]} is no string; expected a list of "
             "strings: decode bytes, leave out what is missing"
         )
     return sentence

@@ -139,7 +139,7 @@ def test_an_empty_side_has_no_links() -> None:
 
 
 def test_weights_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"shape \(1, 2\); accepted is \(1, 1\)"):
+    with pytest.raises(ValueError, match=r"shape \(1, 2\); expected \(1, 1\)"):
         align_words("a", "x", source_tokens=["▁a"], target_tokens=["▁x"], weights=[[0.5, 0.5]])
 
 

@@ -157,7 +157,7 @@ def test_the_phrasebook_brings_its_gold_links_in_both_directions():
 
 @pytest.mark.parametrize("line", ["0-", "0 1", "0-1-2", "a-b", "-1-0", "²-0"])
 def test_what_is_no_link_is_named(line: str) -> None:
-    with pytest.raises(ValueError, match=r"is no link: accepted is source-target, such as 0-0"):
+    with pytest.raises(ValueError, match=r"is no link: expected source-target, such as 0-0"):
         read_pharaoh(line)
 
 

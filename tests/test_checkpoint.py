@@ -209,7 +209,7 @@ def test_what_is_no_run_is_not_opened(tmp_path: Path) -> None:
         ("null", "it is empty"),
         ("3", "Invalid loaded object type: int"),
         ("- 1", "Cannot merge DictConfig with ListConfig"),
-        ("{model: {embedding_size: -4}}", "model.embedding_size=-4: accepted is"),
+        ("{model: {embedding_size: -4}}", "model.embedding_size=-4: expected"),
         ("{run: 'http://host/${oc.env:HOME}'}", r"it has \$\{, which would bring in what this"),
     ],
 )
@@ -368,7 +368,7 @@ def test_a_model_comes_back_in_evaluation_mode(attention_run: Path) -> None:
 def test_a_missing_checkpoint_is_named_with_those_there(attention_run: Path) -> None:
     run = RunDirectory.open(attention_run)
     message = (
-        "there is no checkpoint averaged: accepted is a file, or one of those that "
+        "there is no checkpoint averaged: expected a file, or one of those that "
         r".* has: .*best, .*last"
     )
     with pytest.raises(FileNotFoundError, match=message):

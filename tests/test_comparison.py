@@ -198,7 +198,7 @@ class TestComparison:
             changed = replace(split, paired=metrics.PairedScores("signature", scores))
             text = plain_table(comparison, changed)
             names = f"{second.name} against {first.name}"
-            line = f"{names}: {verdict}: paired bootstrap, one-sided, against 0.025)"
+            line = f"{names}: {verdict}: paired bootstrap, one-sided, threshold 0.025)"
             assert line in text.splitlines()
             rows = [line.split()[1:4] for line in text.splitlines()[3:5]]
             assert rows == [["50.00", "±", "0.75"], [f"{second_score.value:.2f}", "±", "1.25"]]
@@ -259,7 +259,7 @@ class TestComparison:
         assert [re.sub("  +", "  ", line) for line in lines] == [headings, first, second]
         note = (
             "AER: alignment error rate of attention against the gold word alignment; the diagonal "
-            "has 0.750, and one link for each word 0.050 at best"
+            "has 0.750, and with one link a word the least is 0.050"
         )
         assert note in plain_table(compared, changed).splitlines()
         report = write_report(compared, tmp_path).read_text("utf-8").splitlines()

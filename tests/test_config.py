@@ -21,9 +21,9 @@ from mt.config import (
     to_plain,
 )
 
-POSITIVE = "accepted is a number greater than 0"
-FRACTION = "accepted is a number from 0 up to, but not including, 1"
-POSITIVE_OR_NULL = "accepted is a number greater than 0, or null"
+POSITIVE = "expected a number greater than 0"
+FRACTION = "expected a number from 0 up to, but not including, 1"
+POSITIVE_OR_NULL = "expected a number greater than 0, or null"
 
 REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (HoldoutConfig, {"valid": 1.0}, f"data.holdout.valid=1.0: {FRACTION}"),
@@ -31,12 +31,12 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (
         HoldoutConfig,
         {"valid": 0.5, "test": 0.5},
-        "data.holdout.valid + data.holdout.test=1.0: accepted is a sum below 1",
+        "data.holdout.valid + data.holdout.test=1.0: expected a sum below 1",
     ),
     (
         DataConfig,
         {"src": "en", "tgt": "is", "alignment": "{split}.links"},
-        "data.alignment_src=: accepted is en or is, whose words the links of data.alignment name",
+        "data.alignment_src=: expected en or is, whose words the links of data.alignment name",
     ),
     (
         DataConfig,
@@ -47,41 +47,40 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
             "alignment_src": "is",
             "holdout": HoldoutConfig(by="both"),
         },
-        "data.holdout.by=both: accepted is null with data.alignment, which has a file per split",
+        "data.holdout.by=both: expected null with data.alignment, which has a file per split",
     ),
     (DataConfig, {"max_length": 0}, f"data.max_length=0: {POSITIVE}"),
     (
         DataConfig,
         {"src": "de", "tgt": "de"},
-        "data.src, data.tgt=de, de: accepted is two different languages",
+        "data.src, data.tgt=de, de: expected two different languages",
     ),
-    (TokenizerConfig, {"vocab_size": 299}, "tokenizer.vocab_size=299: accepted is at least 300"),
+    (TokenizerConfig, {"vocab_size": 299}, "tokenizer.vocab_size=299: expected at least 300"),
     (
         TokenizerConfig,
         {"character_coverage": 1.1},
-        "tokenizer.character_coverage=1.1: accepted is 0.9 to 1",
+        "tokenizer.character_coverage=1.1: expected 0.9 to 1",
     ),
     (
         TokenizerConfig,
         {"character_coverage": 0.5},
-        "tokenizer.character_coverage=0.5: accepted is 0.9 to 1",
+        "tokenizer.character_coverage=0.5: expected 0.9 to 1",
     ),
-    (OptimConfig, {"min_lr": -1.0}, "optim.min_lr=-1.0: accepted is 0 up to optim.lr"),
+    (OptimConfig, {"min_lr": -1.0}, "optim.min_lr=-1.0: expected 0 up to optim.lr"),
     (
         OptimConfig,
         {"plateau_factor": 0.0},
-        "optim.plateau_factor=0.0: accepted is a number between 0 and 1",
+        "optim.plateau_factor=0.0: expected a number between 0 and 1",
     ),
     (
         TokenizerConfig,
         {"sample_alpha": 1.0},
-        "tokenizer.sample_alpha=1.0: accepted is a number from 0 up to, but not including, 1",
+        "tokenizer.sample_alpha=1.0: expected a number from 0 up to, but not including, 1",
     ),
     (
         TokenizerConfig,
         {"sample_alpha": 0.1, "kind": TokenizerKind.bpe},
-        "tokenizer.sample_alpha=0.1: accepted is 0 with tokenizer.kind=bpe, or "
-        "tokenizer.kind=unigram",
+        "tokenizer.sample_alpha=0.1: expected 0 with tokenizer.kind=bpe, or tokenizer.kind=unigram",
     ),
     *(
         (ModelConfig, {name: 0}, f"model.{name}=0: {POSITIVE}")
@@ -102,13 +101,13 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
     (
         ModelConfig,
         {"decoder": DecoderKind.conditional, "decoder_layers": 2},
-        "model.decoder_layers=2: accepted is 1 with model.decoder=conditional",
+        "model.decoder_layers=2: expected 1 with model.decoder=conditional",
     ),
     *(
         (
             ModelConfig,
             {"score": score, "decoder_size": 8, "encoder_size": 5},
-            f"model.score={score.name}: accepted is additive or general where model.decoder_size "
+            f"model.score={score.name}: expected additive or general where model.decoder_size "
             "(8) is not twice model.encoder_size (5)",
         )
         for score in (ScoreKind.dot, ScoreKind.scaled_dot, ScoreKind.tanh_dot)
@@ -120,20 +119,20 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         (
             OptimConfig,
             {"weight_decay": value},
-            f"optim.weight_decay={value}: accepted is a number, 0 or more",
+            f"optim.weight_decay={value}: expected a number, 0 or more",
         )
         for value in (-1.0, math.inf)
     ),
-    (OptimConfig, {"warmup_steps": -1}, "optim.warmup_steps=-1: accepted is 0 or more"),
+    (OptimConfig, {"warmup_steps": -1}, "optim.warmup_steps=-1: expected 0 or more"),
     (
         OptimConfig,
         {"min_lr": 0.1, "lr": 0.01},
-        "optim.min_lr=0.1: accepted is 0 up to optim.lr (0.01)",
+        "optim.min_lr=0.1: expected 0 up to optim.lr (0.01)",
     ),
     (
         OptimConfig,
         {"plateau_factor": 1.0},
-        "optim.plateau_factor=1.0: accepted is a number between 0 and 1",
+        "optim.plateau_factor=1.0: expected a number between 0 and 1",
     ),
     (OptimConfig, {"plateau_patience": 0}, f"optim.plateau_patience=0: {POSITIVE}"),
     *(
@@ -145,12 +144,12 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         for name in ("max_steps", "processes", "threads", "validate_every", "patience")
     ),
     (TrainerConfig, {"ema_decay": 1.0}, f"trainer.ema_decay=1.0: {FRACTION}"),
-    (TrainerConfig, {"keep": -1}, "trainer.keep=-1: accepted is 0 or more"),
-    (TrainerConfig, {"samples": -1}, "trainer.samples=-1: accepted is 0 or more"),
+    (TrainerConfig, {"keep": -1}, "trainer.keep=-1: expected 0 or more"),
+    (TrainerConfig, {"samples": -1}, "trainer.samples=-1: expected 0 or more"),
     (
         TrainerConfig,
         {"keep": 0, "average": True},
-        "trainer.keep=0: accepted is 1 or more with trainer.average=true",
+        "trainer.keep=0: expected 1 or more with trainer.average=true",
     ),
     (SearchConfig, {"beam_size": 0}, f"search.beam_size=0: {POSITIVE}"),
     (SearchConfig, {"batch_size": 0}, f"search.batch_size=0: {POSITIVE}"),
@@ -160,17 +159,17 @@ REFUSED: list[tuple[type, dict[str, Any], str]] = [
         (
             SearchConfig,
             {"length_penalty": value},
-            f"search.length_penalty={value}: accepted is 0 to 10",
+            f"search.length_penalty={value}: expected 0 to 10",
         )
         for value in (-1.0, 10.5, math.inf)
     ),
-    (Config, {"seed": -1}, "seed=-1: accepted is a number from 0 to 2**63 - 1"),
-    (Config, {"seed": 2**63}, f"seed={2**63}: accepted is a number from 0 to 2**63 - 1"),
-    (SearchConfig, {"max_length_offset": 0}, "search.max_length_offset=0: accepted is 1 or more"),
+    (Config, {"seed": -1}, "seed=-1: expected a number from 0 to 2**63 - 1"),
+    (Config, {"seed": 2**63}, f"seed={2**63}: expected a number from 0 to 2**63 - 1"),
+    (SearchConfig, {"max_length_offset": 0}, "search.max_length_offset=0: expected 1 or more"),
     (
         Config,
         {"tokenizer": TokenizerConfig(joint=False)},
-        "model.tying=all: accepted is none or output when tokenizer.joint=false: two vocabularies",
+        "model.tying=all: expected none or output when tokenizer.joint=false: two vocabularies",
     ),
 ]
 

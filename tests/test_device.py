@@ -30,7 +30,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_unknown_device_is_refused() -> None:
-    with pytest.raises(ValueError, match="device=tpu: accepted is auto, cpu or cuda"):
+    with pytest.raises(ValueError, match="device=tpu: expected auto, cpu or cuda"):
         select_device("tpu")
 
 
@@ -77,7 +77,7 @@ def test_emulated_bf16_of_a_gpu_does_not_count(
 
 
 def test_an_unknown_precision_is_refused() -> None:
-    with pytest.raises(ValueError, match="precision=fp8: accepted is auto, fp32 or bf16"):
+    with pytest.raises(ValueError, match="precision=fp8: expected auto, fp32 or bf16"):
         select_precision("fp8", torch.device("cpu"))
 
 

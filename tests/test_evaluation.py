@@ -417,7 +417,7 @@ class TestFiles:
         with ZipFile(archive, "w") as file:
             file.writestr("a.txt", "a\nb\n")
         for other in (archive, tmp_path):
-            with pytest.raises(ValueError, match=f"{other}: accepted is a file of lines, plain or"):
+            with pytest.raises(ValueError, match=f"{other}: expected a file of lines, plain or"):
                 read_evaluation_set(source, [other])
 
 

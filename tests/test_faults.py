@@ -84,7 +84,7 @@ def test_length_ratio_without_spaces() -> None:
 
 
 def test_counts_that_differ() -> None:
-    message = "1 texts, 2 sources and 1 groups of references: accepted is the same number"
+    message = "1 texts, 2 sources and 1 groups of references: expected the same number"
     with pytest.raises(ValueError, match=re.escape(message)):
         count_faults(["x"], ["a", "b"], [["y"]])
     with pytest.raises(ValueError, match="at least 1"):

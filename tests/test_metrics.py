@@ -249,7 +249,7 @@ class TestPairedBootstrap:
     @pytest.mark.parametrize("seed", ["0", "-1", "x", "", "1.5"])
     def test_what_sacrebleu_takes_for_no_seed_is_an_error(self, monkeypatch, seed):
         monkeypatch.setenv("SACREBLEU_SEED", seed)
-        message = f"^SACREBLEU_SEED={seed} in the environment: accepted is a whole number from 1"
+        message = f"^SACREBLEU_SEED={seed} in the environment: expected a whole number from 1"
         with pytest.raises(ValueError, match=message):
             metrics.paired_bootstrap([self.bad, self.good], self.references)
         monkeypatch.setenv("SACREBLEU_SEED", "None")

@@ -326,13 +326,13 @@ def test_no_sentences_give_no_answers() -> None:
 @pytest.mark.parametrize("n_best", [0, 4])
 def test_an_n_best_outside_the_beam_is_refused(n_best: int) -> None:
     with pytest.raises(
-        ValueError, match=rf"n_best={n_best}: accepted is 1 to the beam size \(3\); raise the beam"
+        ValueError, match=rf"n_best={n_best}: expected 1 to the beam size \(3\); raise the beam"
     ):
         _search(_Language(0), [2], beam_size=3, n_best=n_best)
 
 
 def test_a_limit_without_room_for_the_end_is_refused() -> None:
-    with pytest.raises(ValueError, match="max_length=0: accepted is 1 or more, since the EOS"):
+    with pytest.raises(ValueError, match="max_length=0: expected 1 or more, since the EOS"):
         _search(_Language(0), [2, 0], beam_size=3)
 
 

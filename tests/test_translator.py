@@ -156,13 +156,13 @@ def test_a_very_long_source_is_cut_with_a_warning(
 
 def test_one_string_is_refused(translator: Translator) -> None:
     for sentences in ("bado", b"bado"):
-        with pytest.raises(ValueError, match=r"'bado' is one string; accepted is a list of them"):
+        with pytest.raises(ValueError, match=r"'bado' is one string; expected a list of them"):
             translator.translate(sentences)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sentence", [None, math.nan, b"bado", ["bado"]])
 def test_what_is_no_string_is_named(translator: Translator, sentence: object) -> None:
-    message = re.escape(f"sentences[1]={sentence!r} is no string; accepted is a list of strings")
+    message = re.escape(f"sentences[1]={sentence!r} is no string; expected a list of strings")
     with pytest.raises(ValueError, match=message):
         translator.translate(["bado", sentence])  # type: ignore[list-item]
 
@@ -180,7 +180,7 @@ def test_a_model_without_finite_scores_is_told(translator: Translator) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_best": 0}, "n_best=0: accepted is 1 or more"),
+        ({"n_best": 0}, "n_best=0: expected 1 or more"),
         ({"n_best": 4, "beam_size": 3}, "n_best=4 needs a beam of 4 or more, but beam_size=3"),
         ({"n_best": 1, "beam_size": 0}, r"search\.beam_size=0"),
         ({"n_best": 1, "length_penalty": -1.0}, r"search\.length_penalty=-1"),
@@ -204,7 +204,7 @@ def test_n_best_widens_a_narrow_beam_alone(translator: Translator) -> None:
 
 
 def test_devices(attention_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="device=tpu: accepted is auto, cpu or cuda"):
+    with pytest.raises(ValueError, match="device=tpu: expected auto, cpu or cuda"):
         Translator.from_run(attention_run, device="tpu")
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="no usable CUDA device here"):

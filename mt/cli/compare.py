@@ -110,7 +110,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--output",
         metavar="DIR",
-        help="for report and figures (default: comparison/NAMES, with splits and options given)",
+        help="folder for report and figures (default: comparison/NAMES plus splits and options)",
     )
     add(
         "--checkpoint", choices=("best", "last", "averaged"), default="best", help="(default: best)"

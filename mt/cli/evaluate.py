@@ -121,7 +121,7 @@ def _describe(
             f"length penalty {evaluation.length_penalty:g}, {evaluation.precision}",
             *table,
             f"  hypotheses: {written.hypotheses}",
-            f"  scores of raw text again: {written.command}",
+            f"  to score the raw text again: {written.command}",
         ]
     )
 
@@ -166,7 +166,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     check_set_options(parser, arguments)
     if arguments.output is not None and not arguments.output.endswith(".txt"):
-        parser.error(f"--output {arguments.output}: accepted is a file name that ends in .txt")
+        parser.error(f"--output {arguments.output}: expected a file name that ends in .txt")
     if arguments.output is not None and len(arguments.split or []) > 1:
         parser.error("--output takes the hypotheses of one --split, not of several")
     if arguments.output is not None:
@@ -185,8 +185,8 @@ def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace
                 )
     if ".reference" in output.name:
         parser.error(
-            f"--output {arguments.output}: names with .reference are those of the references that "
-            "are written beside it; give another"
+            f"--output {arguments.output}: names with .reference are kept for the references "
+            "that are written beside it; give another"
         )
     results = output.with_suffix(".json")
     if results.exists():

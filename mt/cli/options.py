@@ -22,7 +22,7 @@ def count(text: str) -> int:
     except ValueError:
         value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: accepted is a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1 on")
     return value
 
 
@@ -34,7 +34,7 @@ def penalty(text: str) -> float:
         value = math.nan
     if not 0 <= value <= HIGHEST_LENGTH_PENALTY:
         raise argparse.ArgumentTypeError(
-            f"{text}: accepted is a number from 0 to {HIGHEST_LENGTH_PENALTY}"
+            f"{text}: expected a number from 0 to {HIGHEST_LENGTH_PENALTY}"
         )
     return value
 
@@ -43,12 +43,12 @@ def add_model_options(parser: argparse.ArgumentParser, *, whose: str = "the run'
     """Add the options of search and machine, and --version; `whose` default the help text names."""
     add = parser.add_argument
     add("--version", action="version", version=f"mt {__version__}")
-    add("--beam-size", type=count, metavar="N", help=f"1 is greedy (default: {whose})")
+    add("--beam-size", type=count, metavar="N", help=f"1 is greedy search (default: {whose})")
     add(
         "--length-penalty",
         type=penalty,
         metavar="A",
-        help=f"alpha of the length penalty; 0 favours short ones (default: {whose})",
+        help=f"alpha of the length penalty; 0 favours short translations (default: {whose})",
     )
     add("--batch-size", type=count, metavar="N", help=f"sentences at once (default: {whose})")
     add("--threads", type=count, metavar="N", help="CPU threads (default: torch's choice)")
@@ -61,7 +61,7 @@ def add_precision_option(parser: argparse.ArgumentParser, *, default: str = "fp3
         "--precision",
         choices=[precision.name for precision in Precision],
         default=default,
-        help="auto takes bf16 where the device has instructions for it, and is faster "
+        help="auto: bf16, which is faster, where the device has instructions for it "
         "(default: %(default)s)",
     )
 
@@ -82,7 +82,7 @@ def check_set_options(parser: argparse.ArgumentParser, arguments: argparse.Names
     if arguments.src is not None and arguments.split:
         parser.error("--split and --src exclude each other: take a split or a file")
     if arguments.src is not None and arguments.data_root is not None:
-        parser.error("--data-root and --src exclude each other: it is splits that come from there")
+        parser.error("--data-root and --src exclude each other: only splits come from a corpus")
 
 
 def read_src_and_ref(arguments: argparse.Namespace) -> "EvaluationSet | None":

@@ -102,7 +102,7 @@ def _check_value(key: str, value: Any, kind: Any, shown: str) -> None:
     try:
         OmegaConf.update(OmegaConf.structured(Config), key, value, force_add=True)
     except ValidationError:
-        raise ValueError(f"{shown}: accepted is {_accepted(kind)}") from None
+        raise ValueError(f"{shown}: expected {_accepted(kind)}") from None
     except GrammarParseError:
         return  # of `${`, which Hydra will tell
 

@@ -94,7 +94,7 @@ def _check_entry(key: str, table: str) -> None:
     name = key.removeprefix(f"{table}.")
     if "." in name or parse([f"{key}=x"]) is None:
         raise ValueError(
-            f"{name!r} cannot be a name in {table} on the command line: accepted are letters from "
+            f"{name!r} cannot be a name in {table} on the command line: expected letters from "
             "a to z, digits, _ and -"
         )
 
@@ -107,7 +107,7 @@ def _check_files(group: str, value: str, configs: Path) -> None:
         if name not in (*files, "null"):
             near = difflib.get_close_matches(name, files, n=1)
             advice = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"there is no {group}={name}: {advice}accepted is {', '.join(files)}")
+            raise ValueError(f"there is no {group}={name}: {advice}expected {', '.join(files)}")
 
 
 def group_files(configs: Path, group: str) -> list[str]:
@@ -168,7 +168,7 @@ def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
         if key not in RESUMABLE:
             raise ValueError(
                 f"{override} cannot go with resume=true, which goes on with the run's own "
-                f"config.yaml; accepted is {', '.join(RESUMABLE)}. Otherwise start a new run"
+                f"config.yaml; what can is {', '.join(RESUMABLE)}. Otherwise start a new run"
             )
         kept.append(key)
     return kept

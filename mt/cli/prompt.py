@@ -132,7 +132,7 @@ class Prompt:
     def _align(self, argument: str) -> None:
         if argument not in ("", "on", "off"):
             raise ValueError(
-                f":align {printable(argument)}: accepted is :align, :align on, :align off"
+                f":align {printable(argument)}: expected :align, :align on, :align off"
             )
         if argument:
             self.show_alignment = argument == "on"

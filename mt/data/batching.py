@@ -148,7 +148,7 @@ class BatchLoader:
         if accumulate % size != 0:
             raise ValueError(
                 f"trainer.accumulate={accumulate} batches an update cannot be shared out evenly "
-                f"among {size} processes: accepted is a multiple of {size}"
+                f"among {size} processes: expected a multiple of {size}"
             )
         self.sampler = sampler
         self._table = encoded.dataset.with_format("arrow")

@@ -108,7 +108,7 @@ def _check_split(config: DataConfig, split: str) -> None:
 def _check_leaks(config: DataConfig) -> None:
     by, columns = config.holdout.by, _holdout_columns(config)
     if by is not None and by not in columns:
-        raise ValueError("data.holdout.by={}: accepted is {}, {} or {}".format(by, *columns))
+        raise ValueError("data.holdout.by={}: expected {}, {} or {}".format(by, *columns))
     if by is None and len(config.splits) > 1 and not _is_per_split(config):
         raise ValueError(
             f"data.path={config.path} has no {{split}}, so that all splits would be the same "

@@ -109,8 +109,7 @@ def _fill(config: DataConfig, option: str, pattern: str, *, split: str, lang: st
         return filled if _is_remote(config) else os.path.expanduser(filled)
     except (KeyError, IndexError, ValueError, AttributeError, TypeError):
         raise ValueError(
-            f"data.{option}={pattern}: accepted in braces are "
-            "{split}, {lang}, {src} and {tgt}"
+            f"data.{option}={pattern}: expected in braces: {{split}}, {{lang}}, {{src}} and {{tgt}}"
         ) from None
 
 

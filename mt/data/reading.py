@@ -64,8 +64,8 @@ def read_lines(file: CorpusFile) -> Iterator[str]:
                 line = line.removeprefix(codecs.BOM_UTF8)
                 if b"\r" in line.rstrip(b"\r\n") and not line.endswith(b"\n"):
                     raise ValueError(
-                        f"{file}: its lines end in carriage returns alone, so that it is one line; "
-                        "accepted are line feeds: convert it, for example by tr '\\r' '\\n'"
+                        f"{file}: its lines end in carriage returns alone; convert them to line "
+                        "feeds, for example by tr '\\r' '\\n'"
                     )
             try:
                 yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
@@ -154,7 +154,7 @@ def jsonl_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
             record = None
         if not isinstance(record, dict):
             raise ValueError(
-                f"{where}: not a JSON object: {line[:60]!r}; accepted is one a line, with the keys "
+                f"{where}: not a JSON object: {line[:60]!r}; expected one a line, with the keys "
                 f"{columns.src!r} and {columns.tgt!r}"
             )
         yield Row(*(_field(record, name, where) for name in columns))
@@ -225,7 +225,7 @@ def _open(file: CorpusFile) -> Iterator[BinaryIO]:
         with open(file.path, "rb") as raw:
             head = raw.read(10)
             if head.startswith(_FOREIGN_MAGICS):
-                raise ValueError(f"{file}: accepted are plain files, gzip and zip; unpack it")
+                raise ValueError(f"{file}: expected a plain file, gzip or zip; unpack it")
             compressed = head.startswith(_GZIP_MAGIC)
             raw.seek(0)
             yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if compressed else raw

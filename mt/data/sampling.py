@@ -62,7 +62,7 @@ class BatchSampler:
         if len(src_lengths) != len(tgt_lengths) or len(src_lengths) == 0:
             raise ValueError(
                 f"{len(src_lengths)} sources and {len(tgt_lengths)} targets: "
-                "accepted is the same number, at least 1"
+                "expected the same number, at least 1"
             )
         self.epoch = 0
         self.position = 0

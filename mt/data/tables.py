@@ -41,7 +41,7 @@ def load_parquet(path: Path, columns: Columns) -> datasets.Dataset:
         raise _unreadable(path, error) from None
     except ValueError as error:  # a type that `datasets` does not know, of whatever column
         raise ValueError(
-            f"{path} has a column that cannot be read ({_reason(error)}): write it without that one"
+            f"{path} has a column that cannot be read ({_reason(error)}): write the file without it"
         ) from None
     return _select(table, columns, where=str(path))
 

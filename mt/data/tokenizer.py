@@ -63,7 +63,7 @@ class Tokenizer:
         special = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
         if special != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
             raise ValueError(
-                f"the sentencepiece model has pad, unk, bos, eos = {special}; accepted is "
+                f"the sentencepiece model has pad, unk, bos, eos = {special}; expected "
                 f"{(PAD_ID, UNK_ID, BOS_ID, EOS_ID)}: let mt-train make the model"
             )
 

@@ -87,7 +87,7 @@ class CheckpointKeeper:
             return state
         raise ValueError(
             f"the run cannot go on: {'; '.join(map(str, faults.values()))}. Train anew in another "
-            f"directory; what else is in {self.directory} can still translate"
+            f"directory; other checkpoints in {self.directory} can still translate"
         )
 
     def write_average(self, step: int) -> None:

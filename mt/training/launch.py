@@ -62,7 +62,7 @@ def processes_to_launch(config: TrainerConfig) -> int:
         return max(n for n in divisors if n <= max(1, places))
     if on_cuda and wanted > places:
         raise ValueError(
-            f"trainer.processes={wanted}: accepted is up to {places}, the number of CUDA devices"
+            f"trainer.processes={wanted}: expected up to {places}, the number of CUDA devices"
         )
     return wanted
 

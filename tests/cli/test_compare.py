@@ -170,7 +170,7 @@ def test_a_seed_that_is_none_is_told_before_anything_is_translated(
     with unittest.mock.patch("mt.comparison.load_system") as load:
         assert main([str(attention_run), str(baseline_run)]) == 1
     assert not load.called
-    assert "SACREBLEU_SEED=x in the environment: accepted is" in capsys.readouterr().err
+    assert "SACREBLEU_SEED=x in the environment: expected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

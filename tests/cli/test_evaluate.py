@@ -90,7 +90,7 @@ def test_every_row_of_the_table_holds_what_its_name_says(attention_run, language
         ["unfinished", "9.0", "% met the length limit"],
         ["length", "0.950", f"times the {unit} of the references"],
         ["hypotheses: out.txt"],
-        ["scores of raw text again: sacrebleu r.txt"],
+        ["to score the raw text again: sacrebleu r.txt"],
     ]
 
 
@@ -283,7 +283,7 @@ def test_no_run_is_a_failure(capsys, tmp_path):
         (["run", "--src", "a"], "--src and --ref go together"),
         (["run", "--ref", "a"], "--src and --ref go together"),
         (["run", "--src", "a", "--ref", "b", "--split", "test"], "--split and --src exclude"),
-        (["run", "--output", "a.png"], "--output a.png: accepted is a file name that ends in .txt"),
+        (["run", "--output", "a.png"], "--output a.png: expected a file name that ends in .txt"),
         (["run", "--output", "a.txt", "--split", "a", "--split", "b"], "of one --split"),
         (
             ["run", "--src", "a.txt", "--ref", "b", "--output", "./a.txt"],
@@ -293,11 +293,11 @@ def test_no_run_is_a_failure(capsys, tmp_path):
             ["run", "--src", "a", "--ref", "b", "--ref", "c.json", "--output", "c.txt"],
             "--output c.txt would overwrite --ref c.json: give another",
         ),
-        (["run", "--output", "test.reference.txt"], "names with .reference are those of the ref"),
-        (["run", "--beam-size", "0"], "0: accepted is a whole number from 1 on"),
-        (["run", "--threads", "x"], "x: accepted is a whole number from 1 on"),
-        (["run", "--length-penalty", "-1"], "-1: accepted is a number from 0 to 10"),
-        (["run", "--length-penalty", "x"], "x: accepted is a number from 0 to 10"),
+        (["run", "--output", "test.reference.txt"], "names with .reference are kept for the ref"),
+        (["run", "--beam-size", "0"], "0: expected a whole number from 1 on"),
+        (["run", "--threads", "x"], "x: expected a whole number from 1 on"),
+        (["run", "--length-penalty", "-1"], "-1: expected a number from 0 to 10"),
+        (["run", "--length-penalty", "x"], "x: expected a number from 0 to 10"),
         (["run", "--device", "tpu"], "invalid choice: 'tpu'"),
     ],
 )

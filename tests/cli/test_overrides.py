@@ -181,9 +181,9 @@ def test_an_unknown_key_gets_advice(key: str, advice: str) -> None:
     [
         (
             ["model=atention"],
-            "there is no model=atention: did you mean attention? accepted is atte",
+            "there is no model=atention: did you mean attention? expected atte",
         ),
-        (["experiment=qqqq"], "there is no experiment=qqqq: accepted is multi30k_de_en, mult"),
+        (["experiment=qqqq"], "there is no experiment=qqqq: expected multi30k_de_en, mult"),
         (["-m", "model=attention,basline"], "there is no model=basline: did you mean baseline?"),
         (["experiment=ladder/wde"], "did you mean ladder/wide?"),
         (["runs/mine"], "'runs/mine' sets nothing: settings are written OPTION=VALUE, and the fo"),

@@ -92,7 +92,7 @@ def test_align_draws_the_last_translation(say: Say) -> None:
     assert "┌" in say(_SENTENCE)
     assert say(":align off") == "align off\n"
     assert "┌" not in say(_SENTENCE)
-    assert "accepted is :align, :align on, :align off" in say(":align maybe")
+    assert "expected :align, :align on, :align off" in say(":align maybe")
 
 
 def test_align_of_a_model_without_attention_says_why(

@@ -164,7 +164,7 @@ def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> 
         (["+optim.momentum=0.9"], "there is no option 'optim.momentum'"),
         (["model=transformer"], "attention"),  # Hydra lists what there is
         (["optim.lr=fast"], "optim.lr"),
-        (["optim.lr=-1"], "optim.lr=-1.0: accepted is a number greater than 0"),
+        (["optim.lr=-1"], "optim.lr=-1.0: expected a number greater than 0"),
         (["model.score=cosine"], "additive"),
         (["data=text"], "no value for data.src, data.tgt: add data.src=VALUE"),
         (["data.root=nowhere"], "nowhere"),

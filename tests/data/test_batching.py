@@ -225,7 +225,7 @@ def test_uneven_shares_are_refused(encoded: EncodedSplit, tokenizers: TokenizerP
     sampler = BatchSampler(encoded.src_lengths, encoded.tgt_lengths, batch_tokens=300, seed=1)
     with pytest.raises(
         ValueError,
-        match=r"trainer\.accumulate=3 batches .* 2 processes: accepted is a multiple of 2",
+        match=r"trainer\.accumulate=3 batches .* 2 processes: expected a multiple of 2",
     ):
         BatchLoader(
             encoded, sampler, tokenizers=tokenizers, sample_alpha=0.0, seed=1, accumulate=3, size=2,

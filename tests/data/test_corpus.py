@@ -138,7 +138,7 @@ def test_path_without_split_would_leak(tmp_path: Path) -> None:
 
 
 def test_holdout_needs_a_language_of_the_pair(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"data\.holdout\.by=fr: accepted is en, de or both"):
+    with pytest.raises(ValueError, match=r"data\.holdout\.by=fr: expected en, de or both"):
         load_split(carved(tmp_path, holdout=HoldoutConfig(by="fr")), "train")
 
 

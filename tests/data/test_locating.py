@@ -128,9 +128,7 @@ def test_without_root_and_home_the_current_folder_counts(
     "path", ["{split}.{language}", "{split}.{}", "{split", "{split.x}", "{split[x]}"]
 )
 def test_unknown_placeholder(path: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"data\.path=.*accepted in braces are \{split\}, \{lang\}"
-    ):
+    with pytest.raises(ValueError, match=r"data\.path=.*expected in braces: \{split\}, \{lang\}"):
         locate(config(path=path, format=Format.tsv), "train")
 
 

@@ -97,7 +97,7 @@ def test_what_else_is_compressed_is_to_be_unpacked(
     write: Write, compress: Callable[[bytes], bytes]
 ) -> None:
     path = write("x.en", compress(b"a\n"))
-    with pytest.raises(ValueError, match=r"x\.en: accepted are plain files, gzip and zip; unpack"):
+    with pytest.raises(ValueError, match=r"x\.en: expected a plain file, gzip or zip; unpack"):
         lines(path)
 
 
@@ -202,7 +202,7 @@ def test_jsonl_columns_and_translation(write: Write) -> None:
     [
         (
             "{",
-            "line 2: not a JSON object: '{'; accepted is one a line, with the keys 'en' and 'de'",
+            "line 2: not a JSON object: '{'; expected one a line, with the keys 'en' and 'de'",
         ),
         ('["a"]', "line 2: not a JSON object"),
         ("", "line 2: not a JSON object: ''"),

@@ -361,7 +361,7 @@ def test_a_foreign_model_is_refused() -> None:
         sentence_iterator=iter(LINES), model_writer=model, vocab_size=60,
         hard_vocab_limit=False, minloglevel=2,
     )  # fmt: skip
-    message = r"pad, unk, bos, eos = \(-1, 0, 1, 2\); accepted is \(0, 1, 2, 3\): let mt-train"
+    message = r"pad, unk, bos, eos = \(-1, 0, 1, 2\); expected \(0, 1, 2, 3\): let mt-train"
     with pytest.raises(ValueError, match=message):
         Tokenizer(model.getvalue())
     with pytest.raises(ValueError, match="pad, unk, bos, eos"):

@@ -182,12 +182,12 @@ def test_what_is_wrong_is_said_before_anything_is_translated(
 ) -> None:
     runs = ["--forward", backward_run, "--backward", backward_run, "--output", tmp_path / "x"]
     assert run_here(DIVERSIFY, *runs) == 1
-    message = "translates yy-xx; accepted here is xx-yy: give runs of yy-xx to --fo"
+    message = "translates yy-xx; expected here is xx-yy: give runs of yy-xx to --fo"
     assert message in capsys.readouterr().err
     runs = ["--forward", attention_run, "--backward", backward_run, "--output", tmp_path / "x"]
     for again in (["--backward", attention_run], ["--forward", attention_run, backward_run]):
         assert run_here(DIVERSIFY, *runs, *again) == 1
-        assert "; accepted here is " in capsys.readouterr().err
+        assert "; expected here is " in capsys.readouterr().err
     runs = ["--forward", attention_run, "--backward", backward_run, "--output", tmp_path]
     assert run_here(DIVERSIFY, *runs) == 1
     message = f"diversify: error: {tmp_path} is there already: give a new --output"

@@ -75,7 +75,7 @@ def test_a_folder_without_finished_rows_is_an_error(
     tmp_path: Path, run_here: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder, message in (
-        (tmp_path, f"{tmp_path} holds no finished run of a row: accepted are"),
+        (tmp_path, f"{tmp_path} holds no finished run of a row: expected"),
         (tmp_path / "none", "none is not a folder: give the one that holds the runs"),
     ):
         assert run_here(LADDER, folder) == 1

@@ -127,7 +127,7 @@ def test_a_number_that_is_asked_for_is_taken(monkeypatch: pytest.MonkeyPatch) ->
 def test_batches_that_do_not_go_round_are_an_error() -> None:
     with pytest.raises(
         ValueError,
-        match=r"trainer\.processes=2: accepted is a divisor of trainer\.accumulate \(3\)",
+        match=r"trainer\.processes=2: expected a divisor of trainer\.accumulate \(3\)",
     ):
         TrainerConfig(accumulate=3, processes=2)
 
@@ -145,7 +145,7 @@ def test_more_processes_than_cuda_devices_are_an_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(launch_module, "select_device", lambda name: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert processes_to_launch(TrainerConfig(accumulate=4)) == 2
-    with pytest.raises(ValueError, match=r"trainer\.processes=4: accepted is up to 2"):
+    with pytest.raises(ValueError, match=r"trainer\.processes=4: expected up to 2"):
         processes_to_launch(TrainerConfig(accumulate=4, processes=4))
 
 
