@@ -99,7 +99,7 @@ class DataConfig:
     alignment: str | None = _option(
         None,
         "gold word alignments, named like path: a line per pair, links i-j between word i of "
-        "alignment_src's sentence and word j of the other (Pharaoh format); null: there are none",
+        "alignment_src's sentence and word j of the other, from 0 (Pharaoh format); null: none",
     )
     alignment_src: str = _option("", "the language whose words the links of alignment name first")
     subset: str | None = _option(None, "the configuration of a hub dataset")
