@@ -20,8 +20,8 @@ class WordAlignment(NamedTuple):
     """How much each target word looked at each source word.
 
     Attributes:
-        source_words: the source text split at white space, length S.
-        target_words: the target text split at white space, length T.
+        source_words: The source text split at white space, length S.
+        target_words: The target text split at white space, length T.
         weights: (T, S). A piece's weights on the pieces of one source word are added, then the mean
             is taken over the pieces of the target word, so that a row sums to at most 1.
     """
@@ -49,15 +49,15 @@ def align_words(
     """Add up attention between pieces into attention between words.
 
     Args:
-        source: the source text.
-        target: the target text.
-        source_tokens: the pieces of the source, as sentencepiece writes them.
-        target_tokens: the pieces of the target.
-        weights: one row a target piece, one column a source piece, without the end-of-sentence
+        source: The source text.
+        target: The target text.
+        source_tokens: The pieces of the source, as sentencepiece writes them.
+        target_tokens: The pieces of the target.
+        weights: One row a target piece, one column a source piece, without the end-of-sentence
             symbols.
 
     Raises:
-        ValueError: the weights do not have one row a target piece and one column a source piece.
+        ValueError: The weights do not have one row a target piece and one column a source piece.
     """
     expected = (len(target_tokens), len(source_tokens))
     matrix = np.asarray(weights, dtype=np.float64)
@@ -91,7 +91,7 @@ def read_pharaoh(line: str) -> list[tuple[int, int]]:
     [(0, 0), (1, 2)]
 
     Raises:
-        ValueError: for a word that is no link.
+        ValueError: For a word that is no link.
     """
     links = []
     for word in line.split():

@@ -42,9 +42,9 @@ class Training:
     """What a system is and what its training took; None where the run does not say.
 
     Attributes:
-        path: the run directory, absolute.
-        seconds: time spent in updates.
-        tokens_per_second: target tokens a second.
+        path: The run directory, absolute.
+        seconds: Time spent in updates.
+        tokens_per_second: Target tokens a second.
     """
 
     name: str
@@ -72,8 +72,8 @@ class Comparison:
     """The whole comparison; the first system is the one that the others are compared to.
 
     Attributes:
-        direction: from which language into which.
-        corpus: the name of the corpus whose splits they are; None for other texts.
+        direction: From which language into which.
+        corpus: The name of the corpus whose splits they are; None for other texts.
     """
 
     direction: str
@@ -106,20 +106,20 @@ def compare(
     """Evaluate runs on the same sentences, splits of the first run's corpus or others, and compare.
 
     Args:
-        paths: two run directories or more; the first is the one that the others are compared to.
-        splits: names of splits; none: the test split.
-        texts: sentences and references that are taken instead of splits.
+        paths: Two run directories or more; the first is the one that the others are compared to.
+        splits: Names of splits; none: the test split.
+        texts: Sentences and references that are taken instead of splits.
         checkpoint: best, last or averaged, of each run.
         beam_size: None leaves each run its own.
-        length_penalty: likewise.
-        batch_size: sentences at once, likewise.
+        length_penalty: Likewise.
+        batch_size: Sentences at once, likewise.
         device: cpu, cuda or auto.
         precision: fp32, bf16 or auto; gradients are of fp32 all the same.
-        data_root: a folder with local copies of the corpus, in place of the run's `data.root`.
+        data_root: A folder with local copies of the corpus, in place of the run's `data.root`.
 
     Raises:
-        FileNotFoundError: no run at a path, or no such checkpoint.
-        ValueError: fewer than two runs, the same one twice, different language pairs, an unknown
+        FileNotFoundError: No run at a path, or no such checkpoint.
+        ValueError: Fewer than two runs, the same one twice, different language pairs, an unknown
             split, a split without sentences, or a SACREBLEU_SEED that is no seed.
     """
     names = run_names(paths)
@@ -167,7 +167,7 @@ def run_names(paths: Sequence[Path]) -> list[str]:
     """Return a short, distinct name for each run: the last folder names that tell them apart.
 
     Raises:
-        ValueError: for fewer than two runs, or the same one twice.
+        ValueError: For fewer than two runs, or the same one twice.
     """
     if len(paths) < 2:
         raise ValueError(f"{len(paths)} run to compare: give two run directories or more")
@@ -207,7 +207,7 @@ def _check_complete(paths: Sequence[Path], checkpoint: str, sets: Sequence[Evalu
     """Look at checkpoints, logs, text and seed, so that a fault is told before a run translates.
 
     Raises:
-        FileNotFoundError, ValueError: as in `compare`.
+        FileNotFoundError, ValueError: As in `compare`.
     """
     metrics.check_resampling_seed()
     for path in paths:

@@ -35,9 +35,9 @@ def report_folder(name: str, runs: Sequence[Path], files: Sequence[str]) -> Path
     """Return `comparison/NAME`; a number follows where that holds a report on others.
 
     Args:
-        name: of the comparison.
-        runs: what is compared.
-        files: absolute paths of what is translated, as in `EvaluationSet.files`.
+        name: Of the comparison.
+        runs: What is compared.
+        files: Absolute paths of what is translated, as in `EvaluationSet.files`.
     """
     own = _origin([run.resolve() for run in runs], files)
     folders = (Path("comparison", each) for each in numbered(name))

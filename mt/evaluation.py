@@ -34,11 +34,11 @@ class System:
     """A trained model that is ready to translate, or several that do so together.
 
     Attributes:
-        path: the run directory of the first model; the others' are in `others`.
-        config: the first model's.
+        path: The run directory of the first model; the others' are in `others`.
+        config: The first model's.
         precision: fp32 or bf16.
-        checkpoint: the file that its parameters came from.
-        step: the optimizer update that they are from.
+        checkpoint: The file that its parameters came from.
+        step: The optimizer update that they are from.
     """
 
     path: Path
@@ -55,18 +55,18 @@ class Evaluation:
     """The result of one system on one evaluation set.
 
     Attributes:
-        name: of the evaluation set.
-        others: absolute paths of the runs whose models translated together with the checkpoint's.
-        hypotheses: one translation a source sentence.
+        name: Of the evaluation set.
+        others: Absolute paths of the runs whose models translated together with the checkpoint's.
+        hypotheses: One translation a source sentence.
         scores: BLEU and chrF, TER where the language has one, and what else was asked for.
-        faults: of the hypotheses.
-        reference_faults: of the first references, to compare.
-        unfinished: percentage of the hypotheses that met the length limit.
-        teacher_forced: the loss on all references; None if no pair has text on both sides, and
+        faults: Of the hypotheses.
+        reference_faults: Of the first references, to compare.
+        unfinished: Percentage of the hypotheses that met the length limit.
+        teacher_forced: The loss on all references; None if no pair has text on both sides, and
             of several models together.
-        alignment: attention against the gold alignment; None without either, and of several models
+        alignment: Attention against the gold alignment; None without either, and of several models
             together.
-        seconds: wall-clock time of the translation, without loading.
+        seconds: Wall-clock time of the translation, without loading.
     """
 
     name: str
@@ -144,15 +144,15 @@ def load_system(
     """Load a run for evaluation.
 
     Args:
-        path: the run directory; its configuration counts.
-        others: more runs over the same vocabulary, whose models translate together with it.
+        path: The run directory; its configuration counts.
+        others: More runs over the same vocabulary, whose models translate together with it.
         checkpoint: best, last, another name in the run's `checkpoints`, or a file.
         device: cpu, cuda or auto.
         precision: fp32, bf16, or auto, which takes bf16 where the device multiplies it.
 
     Raises:
-        FileNotFoundError: no run or no such checkpoint there.
-        ValueError: a damaged file, runs of different vocabularies, a device that this machine does
+        FileNotFoundError: No run or no such checkpoint there.
+        ValueError: A damaged file, runs of different vocabularies, a device that this machine does
             not have, or another precision.
     """
     runs = [RunDirectory.open(each) for each in (path, *others)]
@@ -303,13 +303,13 @@ def write_evaluation(
     """Write hypotheses to `path`; beside it the results as JSON and, from a corpus, the references.
 
     Args:
-        evaluation: what to write.
-        data: what it was computed on.
-        path: a file that ends in `.txt`; its folder is made.
-        language: the target language, which chooses sacreBLEU's tokenizer.
+        evaluation: What to write.
+        data: What it was computed on.
+        path: A file that ends in `.txt`; its folder is made.
+        language: The target language, which chooses sacreBLEU's tokenizer.
 
     Raises:
-        ValueError: for another suffix.
+        ValueError: For another suffix.
     """
     if path.suffix != ".txt":
         raise ValueError(f"{path}: hypotheses are written to a file that ends in .txt")

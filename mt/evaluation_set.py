@@ -22,13 +22,13 @@ class EvaluationSet:
     """Sentences to translate, each with one reference or more.
 
     Attributes:
-        name: the split, or the name of the source file without `.gz`.
-        sources: raw source sentences; blank ones are kept, so that lines stay aligned.
-        references: for each source, its raw reference translations; a blank one only by itself.
-        origin: the absolute path of the file of sources or, of a split, of the folder `data.root`;
+        name: The split, or the name of the source file without `.gz`.
+        sources: Raw source sentences; blank ones are kept, so that lines stay aligned.
+        references: For each source, its raw reference translations; a blank one only by itself.
+        origin: The absolute path of the file of sources or, of a split, of the folder `data.root`;
             None for a split from the corpus's own home.
-        reference_files: plain files that hold the references, where there are such.
-        alignments: gold links (source word, target word) of each source and its first reference,
+        reference_files: Plain files that hold the references, where there are such.
+        alignments: Gold links (source word, target word) of each source and its first reference,
             where the corpus has them.
     """
 
@@ -64,7 +64,7 @@ def load_evaluation_set(config: DataConfig, split: str) -> EvaluationSet:
     """Load a split, its references grouped where `data.multi_reference` says so.
 
     Raises:
-        ValueError: for an unknown split, or what else `load_split` finds wrong.
+        ValueError: For an unknown split, or what else `load_split` finds wrong.
     """
     dataset = load_split(config, split)
     origin = real_root(config.root)
@@ -135,8 +135,8 @@ def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationS
     """Read sentences and their references from text files, plain or gzip, one sentence a line.
 
     Raises:
-        FileNotFoundError: for a file that is not there.
-        ValueError: for unequal line counts, an empty file, a folder, a pipe or an archive, or
+        FileNotFoundError: For a file that is not there.
+        ValueError: For unequal line counts, an empty file, a folder, a pipe or an archive, or
             invalid UTF-8.
     """
     sources = _lines(source)

@@ -28,9 +28,9 @@ class GradientReach(NamedTuple):
     """Gradient norms, averaged over the pieces of all sentences.
 
     Attributes:
-        absolute: the mean norm at source pieces 1, 2, ... from the start, as far as a tenth of the
+        absolute: The mean norm at source pieces 1, 2, ... from the start, as far as a tenth of the
             sentences goes.
-        relative: the mean norm in each of `STRETCHES` equal parts of a sentence, from its start to
+        relative: The mean norm in each of `STRETCHES` equal parts of a sentence, from its start to
             its end, divided by that sentence's mean norm; NaN for a part that no piece falls in.
     """
 
@@ -49,12 +49,12 @@ def measure_reach(
     """Measure how much gradient reaches each source position of these pairs.
 
     Args:
-        model: in eval mode and on `device`; its parameters and their gradients stay as they are.
-        pairs: ids without BOS and EOS, no side empty.
-        device: where to compute.
+        model: In eval mode and on `device`; its parameters and their gradients stay as they are.
+        pairs: Ids without BOS and EOS, no side empty.
+        device: Where to compute.
 
     Raises:
-        ValueError: if there are no pairs.
+        ValueError: If there are no pairs.
     """
     if not pairs:
         raise ValueError("no sentence pairs to measure the gradient of")

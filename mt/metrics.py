@@ -42,8 +42,8 @@ class Score:
     """One score of one set of translations.
 
     Attributes:
-        name: what was measured, such as `BLEU`.
-        value: from 0 to 100; BLEU and chrF are better when higher, TER (edits per 100 reference
+        name: What was measured, such as `BLEU`.
+        value: From 0 to 100; BLEU and chrF are better when higher, TER (edits per 100 reference
             words) when lower.
         signature: sacreBLEU's statement of how it was computed.
     """
@@ -57,8 +57,8 @@ class SystemScore(NamedTuple):
     """One system in a paired test.
 
     Attributes:
-        value: its BLEU.
-        half_width: half the width of the bootstrap's 95 % interval.
+        value: Its BLEU.
+        half_width: Half the width of the bootstrap's 95 % interval.
         p_value: None for the system that the others are compared to.
     """
 
@@ -119,12 +119,12 @@ def bleu(
     Of references that look like text without spaces, in a language that is to set them, it warns.
 
     Args:
-        hypotheses: raw translations.
-        references: for each translation, its references.
-        language: the target language code, which chooses the tokenizer.
+        hypotheses: Raw translations.
+        references: For each translation, its references.
+        language: The target language code, which chooses the tokenizer.
 
     Raises:
-        ValueError: for no sentences, a bare string, unequal lengths, or a sentence without
+        ValueError: For no sentences, a bare string, unequal lengths, or a sentence without
             reference.
     """
     if sets_spaces(language) and _look_unspaced(references):
@@ -220,13 +220,13 @@ def paired_bootstrap(
     (12345 where it is not set), so that a repeated test gives the same numbers.
 
     Args:
-        systems: for each system, its translations of the same sentences.
-        references: for each sentence, its references.
-        language: the target language code, which chooses the tokenizer.
-        samples: how many resamples.
+        systems: For each system, its translations of the same sentences.
+        references: For each sentence, its references.
+        language: The target language code, which chooses the tokenizer.
+        samples: How many resamples.
 
     Raises:
-        ValueError: as `bleu` and `check_resampling_seed`, and when there is no system.
+        ValueError: As `bleu` and `check_resampling_seed`, and when there is no system.
     """
     check_resampling_seed()
     if not systems:

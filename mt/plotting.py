@@ -47,12 +47,12 @@ def alignment_figure(
     word. Fonts are chosen so that the characters show.
 
     Args:
-        source_tokens: the S source pieces.
-        target_tokens: the T target pieces.
+        source_tokens: The S source pieces.
+        target_tokens: The T target pieces.
         weights: T rows of S weights from 0 to 1.
 
     Raises:
-        ValueError: if there is no token on a side, or the weights are not T x S.
+        ValueError: If there is no token on a side, or the weights are not T x S.
     """
     if not source_tokens or not target_tokens:
         raise ValueError("nothing to draw: source and target need at least one token each")
@@ -104,11 +104,11 @@ def bleu_by_length_figure(
     """Draw BLEU against source length, one line a system, sentence counts underneath.
 
     Args:
-        buckets: a name for each range of source lengths, such as `11-15`.
-        scores: for each system's name, its BLEU (0 to 100) in each bucket.
-        counts: how many sentences each bucket holds.
-        title: stands above the picture.
-        unit: of the lengths.
+        buckets: A name for each range of source lengths, such as `11-15`.
+        scores: For each system's name, its BLEU (0 to 100) in each bucket.
+        counts: How many sentences each bucket holds.
+        title: Stands above the picture.
+        unit: Of the lengths.
     """
     figure = _figure(max(6.4, 0.8 * len(buckets) + 2.4), 4.8)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
@@ -137,12 +137,12 @@ def gradient_reach_figure(
     """Draw how much gradient reaches each source position from the loss, one line a system.
 
     Args:
-        absolute: for each system's name, the mean norm at positions 1, 2, ... from the start of
+        absolute: For each system's name, the mean norm at positions 1, 2, ... from the start of
             the sentence; drawn on a log scale.
-        relative: for each system's name, the norm in equal stretches of the sentence from start to
+        relative: For each system's name, the norm in equal stretches of the sentence from start to
             end, in shares of the sentence's mean norm (1 everywhere if all positions were reached
             alike).
-        title: stands above the picture.
+        title: Stands above the picture.
     """
     figure = _figure(10.4, 4.4)
     left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.06})
@@ -175,8 +175,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure; the suffix of `path` chooses the format.
 
     Raises:
-        ValueError: for a suffix that is not one of `FIGURE_SUFFIXES`.
-        FileNotFoundError: if the folder does not exist.
+        ValueError: For a suffix that is not one of `FIGURE_SUFFIXES`.
+        FileNotFoundError: If the folder does not exist.
     """
     if path.suffix.lower() not in FIGURE_SUFFIXES:
         raise ValueError(

@@ -58,10 +58,10 @@ def bleu_by_length(
     """Compute each system's BLEU on short to long sources.
 
     Args:
-        data: sources and references.
-        outputs: for each system, its translations.
-        src: the source language code, which chooses the unit of length.
-        tgt: the target language code, which chooses BLEU's tokenizer.
+        data: Sources and references.
+        outputs: For each system, its translations.
+        src: The source language code, which chooses the unit of length.
+        tgt: The target language code, which chooses BLEU's tokenizer.
     """
     lengths = sentence_lengths(data.sources, language=src)
     buckets = []
@@ -86,9 +86,9 @@ def length_buckets(
     """Group sentences by length, in ranges of `width`; one with few joins the next, or the last.
 
     Args:
-        lengths: of each sentence, in words or characters.
-        width: of a range: 1 to `width`, and so on.
-        fewest: sentences in a group, unless there are fewer in all.
+        lengths: Of each sentence, in words or characters.
+        width: Of a range: 1 to `width`, and so on.
+        fewest: Sentences in a group, unless there are fewer in all.
 
     Returns:
         The row numbers of each group, from short to long; every row is in one group.

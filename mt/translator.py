@@ -35,15 +35,15 @@ class Translation:
     """One translation of one sentence.
 
     Attributes:
-        source: the text that was translated: of what was given the first 1,000 pieces, and U+FFFD
+        source: The text that was translated: of what was given the first 1,000 pieces, and U+FFFD
             for lone surrogates.
-        text: the translation, plain text without line breaks; empty for a blank source.
-        score: length-normalised log-probability (nats) by which the search ranks; 0 for a blank
+        text: The translation, plain text without line breaks; empty for a blank source.
+        score: Length-normalised log-probability (nats) by which the search ranks; 0 for a blank
             source.
-        log_prob: log-probability (nats) of the pieces and the end of the sentence; of several
+        log_prob: Log-probability (nats) of the pieces and the end of the sentence; of several
             models the mean of theirs.
-        tokens: the pieces of the translation, length T.
-        source_tokens: the pieces of the source, length S.
+        tokens: The pieces of the translation, length T.
+        source_tokens: The pieces of the source, length S.
         alignment: (T, S) attention weights, the end-of-sentence row and column cut off; None
             without attention.
     """
@@ -112,16 +112,16 @@ class Translator:
         """Load what a training left in a run directory.
 
         Args:
-            path: the run directory; its configuration says how to search.
-            others: more runs over the same vocabulary, whose models translate together with it.
+            path: The run directory; its configuration says how to search.
+            others: More runs over the same vocabulary, whose models translate together with it.
             checkpoint: best, last, another name in the run's `checkpoints`, or a file.
             device: cpu, cuda, or auto, which takes CUDA where there is one.
             precision: fp32; bf16, which changes a translation here and there and is faster where
                 the device multiplies it; or auto, which takes bf16 there alone.
 
         Raises:
-            FileNotFoundError: no run or no such checkpoint there.
-            ValueError: a file that is not what it should be, runs of different vocabularies, a
+            FileNotFoundError: No run or no such checkpoint there.
+            ValueError: A file that is not what it should be, runs of different vocabularies, a
                 device that this machine does not have, or another precision.
         """
         place = select_device(device)
@@ -174,7 +174,7 @@ class Translator:
         more. See `translate` for the rest.
 
         Raises:
-            ValueError: as `translate`.
+            ValueError: As `translate`.
         """
         if isinstance(sentences, str | bytes):
             raise ValueError(

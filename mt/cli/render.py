@@ -19,10 +19,10 @@ class OutputFormat:
     """What to write about each translation.
 
     Attributes:
-        json: one JSON object per source line in place of text.
-        n_best: above 1, text lines are Moses n-best lines and the JSON object holds a list.
-        scores: add the score to a text line; n-best lines and JSON always have it.
-        alignments: add the word links to a text line, the attention weights to JSON.
+        json: One JSON object per source line in place of text.
+        n_best: Above 1, text lines are Moses n-best lines and the JSON object holds a list.
+        scores: Add the score to a text line; n-best lines and JSON always have it.
+        alignments: Add the word links to a text line, the attention weights to JSON.
     """
 
     json: bool = False
@@ -35,9 +35,9 @@ def render(number: int, translations: Sequence["Translation"], form: OutputForma
     """Write the translations of one source, best first, as lines without their line ends.
 
     Args:
-        number: the place of the source in the input, from 0, for n-best lines.
-        translations: exactly one unless `form.n_best` is above 1.
-        form: what to write.
+        number: The place of the source in the input, from 0, for n-best lines.
+        translations: Exactly one unless `form.n_best` is above 1.
+        form: What to write.
     """
     if form.json:
         return [_json_line(translations, form)]
