@@ -53,11 +53,11 @@ def align_words(
         target: The target text.
         source_tokens: The pieces of the source, as sentencepiece writes them.
         target_tokens: The pieces of the target.
-        weights: One row a target piece, one column a source piece, without the end-of-sentence
+        weights: One row per target piece, one column per source piece, without the end-of-sentence
             symbols.
 
     Raises:
-        ValueError: The weights do not have one row a target piece and one column a source piece.
+        ValueError: The weights have not one row per target piece and one column per source piece.
     """
     expected = (len(target_tokens), len(source_tokens))
     matrix = np.asarray(weights, dtype=np.float64)

@@ -6,7 +6,7 @@ from enum import Enum
 class Format(Enum):
     """How a parallel corpus is stored."""
 
-    text = "text"  # two aligned files, one sentence a line
+    text = "text"  # two aligned files, one sentence per line
     tsv = "tsv"
     jsonl = "jsonl"
     parquet = "parquet"

@@ -56,7 +56,7 @@ class Training:
 
 @dataclass(frozen=True)
 class SplitComparison:
-    """All systems on one split; every list has one entry a system, in the order given."""
+    """All systems on one split; every list has one entry per system, in the order given."""
 
     data: EvaluationSet
     evaluations: list[Evaluation]

@@ -273,7 +273,7 @@ def _alignment_note(split: SplitComparison) -> list[str]:
     [yardstick, *_] = measured  # the same for all systems
     return [
         "AER: alignment error rate of attention against the gold word alignment; the diagonal has "
-        f"{yardstick.diagonal:.3f}, and with one link a word the least is {yardstick.least:.3f}"
+        f"{yardstick.diagonal:.3f}, and with one link per word the least is {yardstick.least:.3f}"
     ]
 
 

@@ -32,7 +32,7 @@ def search_ids(
     A translation has at most `length_limit` pieces, whatever else is in the batch.
 
     Returns:
-        Up to `n_best` hypotheses a source, in the order of the sources; none where no score is a
+        Up to `n_best` hypotheses per source, in the order of the sources; none where no score is a
         finite number.
 
     Raises:

@@ -1,7 +1,7 @@
 """Translate a split of a corpus, or a file, with a trained model, and score the result.
 
-The hypotheses are written one line a source sentence, with the references beside them, so that the
-`sacrebleu` command gives the same scores of raw text.
+The hypotheses are written one line per source sentence, with the references beside them, so that
+the `sacrebleu` command gives the same scores of raw text.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ class Evaluation:
     Attributes:
         name: Of the evaluation set.
         others: Absolute paths of the runs whose models translated together with the checkpoint's.
-        hypotheses: One translation a source sentence.
+        hypotheses: One translation per source sentence.
         scores: BLEU and chrF, TER where the language has one, and what else was asked for.
         faults: Of the hypotheses.
         reference_faults: Of the first references, to compare.

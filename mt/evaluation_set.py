@@ -132,7 +132,7 @@ def _read_alignments(
 
 
 def read_evaluation_set(source: Path, references: Sequence[Path]) -> EvaluationSet:
-    """Read sentences and their references from text files, plain or gzip, one sentence a line.
+    """Read sentences and their references from text files, plain or gzip, one sentence per line.
 
     Raises:
         FileNotFoundError: For a file that is not there.

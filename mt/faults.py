@@ -43,7 +43,7 @@ def count_faults(
     """Count the faults of a list of translations; of the references, if given as `texts`.
 
     Args:
-        texts: One a source sentence.
+        texts: One per source sentence.
         sources: Blank ones count as translated without fault.
         references: One or more a source sentence.
         spaced: Whether the language of the texts sets spaces between words.

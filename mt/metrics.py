@@ -75,7 +75,7 @@ class PairedScores(NamedTuple):
 
 
 def single_line(text: str) -> str:
-    """Return `text` without line breaks, as it stands in a file with one sentence a line."""
+    """Return `text` without line breaks, as it stands in a file with one sentence per line."""
     return text.replace("\r", " ").replace("\n", " ")
 
 

@@ -101,7 +101,7 @@ def bleu_by_length_figure(
     title: str,
     unit: str = "words",
 ) -> Figure:
-    """Draw BLEU against source length, one line a system, sentence counts underneath.
+    """Draw BLEU against source length, one line per system, sentence counts underneath.
 
     Args:
         buckets: A name for each range of source lengths, such as `11-15`.
@@ -134,7 +134,7 @@ def bleu_by_length_figure(
 def gradient_reach_figure(
     absolute: Mapping[str, Sequence[float]], relative: Mapping[str, Sequence[float]], *, title: str
 ) -> Figure:
-    """Draw how much gradient reaches each source position from the loss, one line a system.
+    """Draw how much gradient reaches each source position from the loss, one line per system.
 
     Args:
         absolute: For each system's name, the mean norm at positions 1, 2, ... from the start of

@@ -21,7 +21,7 @@ class Hypothesis(NamedTuple):
         tokens: Target ids without BOS and EOS.
         score: log_prob divided by the length penalty; what hypotheses are ranked by.
         log_prob: Natural log-probability of the tokens and the EOS.
-        alignment: Attention weights (T, S), a row a token and one for the EOS; None without
+        alignment: Attention weights (T, S), a row per token and one for the EOS; None without
             attention.
     """
 
@@ -114,7 +114,7 @@ def beam_search(
         n_best: How many hypotheses to return a sentence, at most `beam_size`.
 
     Returns:
-        `n_best` hypotheses a sentence, best first (fewer where the beam found fewer).
+        `n_best` hypotheses per sentence, best first (fewer where the beam found fewer).
 
     Raises:
         ValueError: `n_best` below 1 or above `beam_size`, or a length limit below 1.

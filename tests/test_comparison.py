@@ -259,7 +259,7 @@ class TestComparison:
         assert [re.sub("  +", "  ", line) for line in lines] == [headings, first, second]
         note = (
             "AER: alignment error rate of attention against the gold word alignment; the diagonal "
-            "has 0.750, and with one link a word the least is 0.050"
+            "has 0.750, and with one link per word the least is 0.050"
         )
         assert note in plain_table(compared, changed).splitlines()
         report = write_report(compared, tmp_path).read_text("utf-8").splitlines()

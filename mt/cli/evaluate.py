@@ -103,7 +103,8 @@ def _describe(
     alignment = evaluation.alignment
     if alignment is not None:
         scale = (
-            f"a diagonal: {alignment.diagonal:.3f}, one link a word: {alignment.least:.3f} at best"
+            f"a diagonal: {alignment.diagonal:.3f}, one link per word: "
+            f"{alignment.least:.3f} at best"
         )
         rows.append(("alignment error", f"{alignment.error_rate:.3f}", scale))
         on_gold = f"{alignment.mass:.1%}"

@@ -70,7 +70,7 @@ def add_set_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which sentences are translated and scored."""
     add = parser.add_argument
     add("--split", action="append", metavar="NAME", help="repeatable (default: the test split)")
-    add("--src", metavar="FILE", help="source sentences instead of a split, one a line")
+    add("--src", metavar="FILE", help="source sentences instead of a split, one per line")
     add("--ref", action="append", metavar="FILE", help="their translations; repeatable")
     add("--data-root", metavar="DIR", help="local copies of the corpus, in place of data.root")
 

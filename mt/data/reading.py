@@ -83,7 +83,7 @@ def has_byte_order_mark(file: CorpusFile) -> bool:
 
 
 def text_rows(src: CorpusFile, tgt: CorpusFile) -> Iterator[Row]:
-    """Yield the pairs of two aligned files, one sentence a line.
+    """Yield the pairs of two aligned files, one sentence per line.
 
     Raises:
         ValueError: The files differ in their number of lines.
@@ -138,7 +138,7 @@ def tsv_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
 
 
 def jsonl_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
-    """Yield the pairs of a file of JSON objects, one a line.
+    """Yield the pairs of a file of JSON objects, one per line.
 
     A side is read from its column, or from that key of a `translation` object. `null` is an empty
     sentence, and a line break inside a sentence becomes a space.
@@ -154,7 +154,7 @@ def jsonl_rows(file: CorpusFile, columns: Columns) -> Iterator[Row]:
             record = None
         if not isinstance(record, dict):
             raise ValueError(
-                f"{where}: not a JSON object: {line[:60]!r}; expected one a line, with the keys "
+                f"{where}: not a JSON object: {line[:60]!r}; expected one per line, with the keys "
                 f"{columns.src!r} and {columns.tgt!r}"
             )
         yield Row(*(_field(record, name, where) for name in columns))

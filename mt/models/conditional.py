@@ -74,7 +74,7 @@ class ConditionalDecoder(nn.Module):
         return Decoded(features.transpose(0, 1), torch.stack(weights, dim=1))
 
     def step(self, token: Int[Tensor, " N"], state: DecoderState, memory: Memory) -> DecoderStep:
-        """Read one token a row; rows of one sentence stand together and share its memory."""
+        """Read one token per row; rows of one sentence stand together and share its memory."""
         embedded = self.embedding(token.unsqueeze(1)).squeeze(1)
         hidden, context, weights = self._advance(
             self._gates(embedded), state.hidden[0], memory, self._products()

@@ -71,7 +71,7 @@ class Decoder(Protocol):
         ...
 
     def step(self, token: Tensor, state: DecoderState, memory: Memory) -> DecoderStep:
-        """Read one token a row (N,); N is a multiple of the memory's B."""
+        """Read one token per row (N,); N is a multiple of the memory's B."""
         ...
 
 
@@ -198,7 +198,7 @@ class AttentionDecoder(nn.Module):
         return torch.stack(states), torch.stack(contexts), torch.stack(weights, dim=1)
 
     def step(self, token: Int[Tensor, " N"], state: DecoderState, memory: Memory) -> DecoderStep:
-        """Read one token a row; rows of one sentence stand together and share its memory."""
+        """Read one token per row; rows of one sentence stand together and share its memory."""
         embedded = self.embedding(token.unsqueeze(1)).squeeze(1)
         inputs = torch.cat([embedded, state.feed], dim=-1)
         [output], hidden = run_gru(self.recurrence, inputs.unsqueeze(0), state.hidden)  # (N, H)
@@ -257,7 +257,7 @@ class FixedContextDecoder(nn.Module):
         return Decoded(features, None)
 
     def step(self, token: Int[Tensor, " N"], state: DecoderState, memory: Memory) -> DecoderStep:
-        """Read one token a row; the memory is not looked at."""
+        """Read one token per row; the memory is not looked at."""
         features, hidden = self._read(token.unsqueeze(1), state)
         return DecoderStep(features.squeeze(1), None, DecoderState(hidden, state.feed))
 

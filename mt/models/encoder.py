@@ -15,7 +15,7 @@ class Encoding(NamedTuple):
     """What the encoder returns.
 
     Attributes:
-        states: One vector a source position, zero at padding, (B, S, M).
+        states: One vector per source position, zero at padding, (B, S, M).
         summary: The last state of each direction, side by side, (B, M).
     """
 

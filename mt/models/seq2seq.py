@@ -115,7 +115,7 @@ class Seq2Seq(nn.Module):
     ) -> Tensor:
         """Return [h; hˡ] (…, 2E) for features h; h alone where there is no lexical model.
 
-        Rows of the features may be several a sentence, one after another, as in search.
+        Rows of the features may be several per sentence, one after another, as in search.
         """
         if self.lexical is None or weights is None or embedded is None:
             return features

@@ -76,7 +76,7 @@ def test_every_row_of_the_table_holds_what_its_name_says(attention_run, language
         ["BLEU lc.norm.tok", "33.00", "signed-3"],
         ["loss", "2.000", "nats a token, 99 tokens"],
         ["perplexity", "7.39", "a token, teacher-forced"],
-        ["alignment error", "0.125", "a diagonal: 0.500, one link a word: 0.062 at best"],
+        ["alignment error", "0.125", "a diagonal: 0.500, one link per word: 0.062 at best"],
         ["attention", "75.0%", "on the gold words, reading the references"],
         ["speed", "2.5", "sentences a second, 12.0 s in all"],
         ["repeated", "1.0", "% repeat a phrase (references: 5.0 %)"],

@@ -202,7 +202,7 @@ def test_jsonl_columns_and_translation(write: Write) -> None:
     [
         (
             "{",
-            "line 2: not a JSON object: '{'; expected one a line, with the keys 'en' and 'de'",
+            "line 2: not a JSON object: '{'; expected one per line, with the keys 'en' and 'de'",
         ),
         ('["a"]', "line 2: not a JSON object"),
         ("", "line 2: not a JSON object: ''"),
