@@ -62,7 +62,11 @@ class RunDirectory:
         if self.resumable:
             advice = f"go on with it by run={shlex.quote(str(self.path))} resume=true, or {advice}"
         elif self.config_path.is_file():
-            advice += ", or delete this one, where nothing was saved yet to go on from"
+            try:
+                with self.held():
+                    advice += ", or delete this one, where nothing was saved yet to go on from"
+            except ValueError as another:
+                return FileExistsError(str(another))
         return FileExistsError(f"{self.path} exists already and is not overwritten: {advice}")
 
     @property
@@ -301,7 +305,7 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
             raise
         raise OSError(
             f"{path} could not be written ({str(error).splitlines()[0]}): is the disk full? Make "
-            "room, and go on with resume=true"
+            "room, and go on from what was saved before with resume=true"
         ) from error
     directory = os.open(path.parent, os.O_RDONLY)
     try:
@@ -314,11 +318,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint; nothing in the file can run code.
 
     Raises:
+        OSError: The system could not read the file, which may be whole.
         ValueError: The file is damaged or was not written by mt.
     """
     with path.open("rb") as file:
         try:
             content = torch.load(file, map_location="cpu", weights_only=True)
+        except (OSError, MemoryError):
+            raise
         except Exception as error:  # rubbish raises whatever the unpickler stumbles over
             raise ValueError(
                 f"{path} cannot be read: it is cut short, damaged or not a checkpoint "

@@ -33,7 +33,10 @@ os.environ["HF_DATASETS_CACHE"] = f"{_caches.name}/datasets"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # One thread: there is a test process for every core, and more threads would wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
-for _name in ("SACREBLEU_SEED", "MASTER_ADDR", "WORLD_SIZE", "RANK", "LOCAL_RANK"):
+for _name in (
+    "SACREBLEU_SEED", "MASTER_ADDR", "WORLD_SIZE", "RANK", "LOCAL_RANK", "HYDRA_FULL_ERROR",
+    "COLUMNS",
+):  # fmt: skip
     os.environ.pop(_name, None)
 
 from tiny_run import copy_run, make_tiny_run, write_tiny_corpus  # noqa: E402

@@ -235,6 +235,27 @@ def test_a_checkpoint_comes_back(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 
 
+def test_a_run_that_is_being_trained_is_not_to_be_deleted(tmp_path: Path) -> None:
+    run = _create(Config(run=str(tmp_path / "run")))
+    with (
+        run.held(),
+        pytest.raises(FileExistsError, match=r"^another process is training in .*/run"),
+    ):
+        RunDirectory.new(run.path)
+    with pytest.raises(FileExistsError, match="or delete this one, where nothing was saved yet"):
+        RunDirectory.new(run.path)
+
+
+def test_what_the_system_cannot_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path / "last.pt", CONTENT)
+    failure = unittest.mock.Mock(side_effect=OSError(5, "Input/output error"))
+    monkeypatch.setattr("torch.load", failure)
+    with pytest.raises(OSError, match="Input/output error"):
+        load_checkpoint(tmp_path / "last.pt")
+
+
 def test_a_full_disk_is_said_and_leaves_no_half_file(tmp_path: Path) -> None:
     path, (soft, hard) = tmp_path / "last.pt", resource.getrlimit(resource.RLIMIT_FSIZE)
     save_checkpoint(path, CONTENT)

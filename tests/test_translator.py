@@ -4,6 +4,7 @@ import copy
 import logging
 import math
 import re
+import threading
 import unittest.mock
 from dataclasses import replace
 from pathlib import Path
@@ -203,9 +204,9 @@ def test_n_best_widens_a_narrow_beam_alone(translator: Translator) -> None:
         assert spy.call_args.args[2].beam_size == beam_size
 
 
-def test_devices(attention_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="device=tpu: expected auto, cpu or cuda"):
-        Translator.from_run(attention_run, device="tpu")
+def test_the_device_is_the_one_asked_for(
+    attention_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ValueError, match="no usable CUDA device here"):
         Translator.from_run(attention_run, device="cuda")
@@ -213,8 +214,23 @@ def test_devices(attention_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises((FileNotFoundError, ValueError), match=str(tmp_path)):
+    with pytest.raises(FileNotFoundError, match="nothing is not a run directory: it does not ex"):
         Translator.from_run(tmp_path / "nothing")
+
+
+def test_threads_may_share_one(translator: Translator) -> None:
+    alone = [one.text for one in translator.translate(_SENTENCES)]
+    found: list[list[str]] = []
+
+    def work() -> None:
+        found.append([one.text for one in translator.translate(_SENTENCES, batch_size=4)])
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [alone, alone]
 
 
 def test_unfinished_is_what_the_length_limit_ended(translator: Translator) -> None:

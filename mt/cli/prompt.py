@@ -204,7 +204,8 @@ def _edit_lines(prompt: Prompt) -> Path | None:
 
     readline.set_completer_delims(" ")
     readline.set_completer(lambda text, state: _complete(prompt, text, state))
-    readline.parse_and_bind("tab: complete")
+    is_libedit = "libedit" in (readline.__doc__ or "")  # as on macOS
+    readline.parse_and_bind("bind ^I rl_complete" if is_libedit else "tab: complete")
     return _open_history()
 
 

@@ -154,7 +154,7 @@ def train_and_report(config: Config) -> None:
 
 
 def _train_here(config: Config) -> None:
-    """Train in this process, which may be one of several; the writer speaks for all of them."""
+    """Train in this process, which may be one of several; what only one meets is told once."""
     from mt.training.progress import DivergenceError
     from mt.training.world import World
 
@@ -204,6 +204,10 @@ def _train_and_print(config: Config, world: "World") -> None:
 
 
 def _going_on(config: Config) -> str:
+    from mt.checkpoint import RunDirectory
+
+    if not RunDirectory(config.run).resumable:
+        return "Nothing was saved yet to go on from: start it again"
     return f"Go on with:\n  mt-train run={shlex.quote(config.run)} resume=true"
 
 

@@ -8,18 +8,22 @@ from types import FrameType
 from typing import Any, Self
 
 SAME_REQUEST = 1.0
-"""Seconds in which a second signal counts as the first: torchrun and batch systems pass on one that
-the process has had from its terminal or its node already."""
+"""Seconds in which a second signal of a kind counts as the first: torchrun and batch systems pass
+on one that the process has had from its terminal or its node already."""
 
 _log = logging.getLogger(__name__)
 
 
 class Interrupt:
-    """While open, the first SIGINT or SIGTERM sets `requested`; a later one acts as usual."""
+    """While open, the first SIGINT or SIGTERM sets `requested`; a second of its kind acts as usual.
+
+    The first of the other kind is the same request: what started this process may have met the
+    terminal's SIGINT as well, and end what it started by SIGTERM.
+    """
 
     def __init__(self) -> None:
         self.requested = False
-        self._since = 0.0
+        self._since: dict[int, float] = {}
         self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -34,10 +38,11 @@ class Interrupt:
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
+        since = self._since.setdefault(number, now)
         if not self.requested:
-            self.requested, self._since = True, now
+            self.requested = True
             _log.info("stopping after this update (once more to stop at once, without saving)")
-        elif now - self._since >= SAME_REQUEST:
+        elif since < now - SAME_REQUEST:
             self._restore()
             os.kill(os.getpid(), number)
 

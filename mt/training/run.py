@@ -209,3 +209,10 @@ def _report(config: Config, trainer: Trainer, splits: Splits, device: torch.devi
         f"{trainer.total_steps:,}", config.trainer.max_epochs,
     )  # fmt: skip
     _log.info("run         %s", trainer.run.path)
+    if config.optim.warmup_steps >= trainer.total_steps:
+        _log.warning(
+            "the learning rate rises until the end and stays below optim.lr: there are %d updates, "
+            "and optim.warmup_steps=%d; lower it, or train for more epochs",
+            trainer.total_steps,
+            config.optim.warmup_steps,
+        )

@@ -111,8 +111,7 @@ class Tracker:
             for name, value in values.items():
                 if isinstance(value, int | float) and name not in ("seconds", "epoch"):
                     self._writer.add_scalar(f"{kind}/{name}", value, step)
-        if kind != "train":
-            self._file.flush()
+        self._file.flush()  # a checkpoint may follow, and a kill
 
     def progress(self, step: int, *, loss: float, tokens_per_s: float) -> None:
         """Move the progress bar, or write a line now and then where there is no terminal."""

@@ -5,6 +5,7 @@ import shutil
 import unittest.mock
 
 import pytest
+from tiny_run import copy_run
 
 from mt.cli.compare import _parse, _report_name, main
 
@@ -154,13 +155,16 @@ def test_the_options_reach_the_comparison(attention_run, baseline_run, monkeypat
         "precision": "bf16",
         "data_root": "there",
     }
-    options = ["--split", "valid"]
+    threads = []
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    options = ["--split", "valid", "--threads", "7"]
     for name, value in given.items():
         if name != "splits":
             options += [f"--{name.replace('_', '-')}", str(value)]
     with unittest.mock.patch("mt.comparison.compare", side_effect=ValueError("enough")) as spy:
         assert main([str(attention_run), str(baseline_run), *options]) == 1
     assert spy.call_args.kwargs == given | {"texts": None}
+    assert threads == [7]
 
 
 def test_a_seed_that_is_none_is_told_before_anything_is_translated(
@@ -194,18 +198,16 @@ def test_what_is_missing_is_said_before_anything_is_translated(
     attention_run, baseline_run, capsys, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    runs = [str(attention_run), str(baseline_run)]
+    run = copy_run(attention_run, tmp_path / "run")
+    runs = [str(run), str(baseline_run)]
     corpus = shutil.copytree(attention_run / "corpus", tmp_path / "corpus")
     (corpus / "test.yy").write_text("\n" * 20, encoding="utf-8")
-    shutil.copyfile(
-        attention_run / "checkpoints" / "best.pt", attention_run / "checkpoints" / "averaged.pt"
-    )
+    shutil.copyfile(run / "checkpoints" / "best.pt", run / "checkpoints" / "averaged.pt")
     with unittest.mock.patch("mt.comparison.evaluate") as spy:
         assert main([*runs, "--checkpoint", "averaged"]) == 1
         assert "there is no checkpoint averaged" in capsys.readouterr().err
         assert main([*runs, "--split", "valid", "--split", "test", "--data-root", "corpus"]) == 1
         assert "test has no pair with text on both sides: compare on" in capsys.readouterr().err
-    (attention_run / "checkpoints" / "averaged.pt").unlink()
     assert not spy.called
 
 

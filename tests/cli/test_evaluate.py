@@ -135,11 +135,14 @@ def test_where_nothing_can_be_written_nothing_is_translated(
     assert not list(tmp_path.iterdir())
 
 
-def test_the_options_of_loading_reach_it(attention_run):
-    options = ["--checkpoint", "last", "--device", "cpu", "--precision", "bf16"]
+def test_the_options_of_loading_reach_it(attention_run, monkeypatch):
+    threads = []
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    options = ["--checkpoint", "last", "--device", "cpu", "--precision", "bf16", "--threads", "7"]
     with unittest.mock.patch("mt.evaluation.load_system", side_effect=ValueError) as spy:
         assert main([str(attention_run), *options]) == 1
     assert spy.call_args.kwargs == {"checkpoint": "last", "device": "cpu", "precision": "bf16"}
+    assert threads == [7]
 
 
 def test_json_alone_is_on_stdout(attention_run, capsys):

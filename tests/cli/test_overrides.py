@@ -222,7 +222,10 @@ def test_hydras_own_options_and_files_elsewhere_are_left_to_it(arguments: list[s
 
 
 def test_a_resumed_run_may_change_how_long_it_goes_on_and_where() -> None:
-    kept = ["trainer.max_epochs=9", "trainer.max_steps=7", "data.root=there"]
+    kept = [
+        "trainer.max_epochs=9", "trainer.max_steps=7", "trainer.patience=2",
+        "trainer.processes=1", "trainer.threads=1", "trainer.device=cpu", "data.root=there",
+    ]  # fmt: skip
     keys = [override.split("=")[0] for override in kept]
     assert check_resume_overrides(["run=x", "resume=true", *kept]) == keys
     assert check_resume_overrides([f"++{override}" for override in kept]) == keys

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from tiny_run import tiny_corpus
+from wcwidth import wcswidth
 
 from mt.cli.filter import SearchOptions
-from mt.cli.prompt import Prompt, _open_history
+from mt.cli.prompt import Prompt, _edit_lines, _open_history
 from mt.cli.render import OutputFormat
 from mt.decoding import search_ids
 from mt.translator import Translator
@@ -82,10 +83,12 @@ def test_a_number_out_of_range_is_refused(say: Say, argument: str) -> None:
     assert say(f":beam {argument}") == message
 
 
-def test_align_draws_the_last_translation(say: Say) -> None:
+def test_align_draws_the_last_translation(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     assert say(":align") == "error: nothing is translated yet: write a sentence first\n"
     say(_SENTENCE)
+    monkeypatch.setenv("COLUMNS", "40")
     picture = say(":align")
+    assert all(wcswidth(line) <= 40 for line in picture.splitlines() if "weight" not in line)
     assert all(word in picture for word in _SENTENCE.split())
     assert "┌" in picture and "weight:" in picture
     assert say(":align on") == "align on\n"
@@ -198,6 +201,8 @@ class _Terminal:
 def test_there_is_no_history_without_a_home_directory(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("readline")
+
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
@@ -218,7 +223,24 @@ def test_a_python_without_readline_has_a_prompt(attention_run: Path, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("library", "binding"),
+    [("GNU readline", "tab: complete"), ("libedit", "bind ^I rl_complete")],
+)
+def test_tab_completes_with_either_library(
+    prompt: Prompt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, binding: str
+) -> None:
+    readline = pytest.importorskip("readline")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(readline, "__doc__", f"Importing this module enables {library}.")
+    with unittest.mock.patch("readline.parse_and_bind") as bind:
+        _edit_lines(prompt)
+    bind.assert_called_once_with(binding)
+
+
 def test_a_session_on_a_terminal(attention_run: Path, tmp_path: Path) -> None:
+    if "libedit" in (pytest.importorskip("readline").__doc__ or ""):
+        pytest.skip("its history file has another format")
     translation = Translator.from_run(attention_run).translate([_SENTENCE])[0].text
     terminal = _Terminal(attention_run, tmp_path)
     terminal.expect(r"(?m)^> $")

@@ -63,9 +63,12 @@ def finish(process: subprocess.Popen) -> subprocess.CompletedProcess[str]:
 
 def children(pid: int) -> list[int]:
     """Return the training processes that a launching one has started."""
-    listed = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
-    commands = {int(p): Path(f"/proc/{p}/cmdline").read_bytes() for p in listed.stdout.split()}
-    return [child for child, command in commands.items() if b"spawn_main" in command]
+    found = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, listed.read_text().split()):
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
 
 
 def assert_same_run(run: Path, expected: RunDirectory) -> None:
@@ -141,6 +144,7 @@ def test_interrupt_while_processes_start_is_quiet(corpus: Path, tmp_path: Path) 
     deadline = time.monotonic() + 60
     while len(children(process.pid)) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
+    assert len(children(process.pid)) == 2
     for pid in (process.pid, *children(process.pid)):  # as a terminal does
         os.kill(pid, signal.SIGINT)
     stopped = finish(process)

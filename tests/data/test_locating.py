@@ -51,7 +51,8 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     (tmp_path / "home" / "raw").mkdir(parents=True)
     for language in ("en", "de"):
         (tmp_path / "home" / "raw" / f"train.{language}.gz").write_bytes(language.encode())
@@ -125,11 +126,22 @@ def test_without_root_and_home_the_current_folder_counts(
 
 
 @pytest.mark.parametrize(
-    "path", ["{split}.{language}", "{split}.{}", "{split", "{split.x}", "{split[x]}"]
+    "pattern", ["{split}.{language}", "{split}.{}", "{split", "{split.x}", "{split[x]}"]
 )
-def test_unknown_placeholder(path: str) -> None:
-    with pytest.raises(ValueError, match=r"data\.path=.*expected in braces: \{split\}, \{lang\}"):
-        locate(config(path=path, format=Format.tsv), "train")
+@pytest.mark.parametrize("option", ["path", "member", "alignment"])
+def test_unknown_placeholder(option: str, pattern: str) -> None:
+    options = config(alignment_src="en", format=Format.tsv, **{option: pattern})
+    find = locate_alignment if option == "alignment" else locate
+    message = rf"data\.{option}=.*expected in braces: \{{split\}}, \{{lang\}}"
+    with pytest.raises(ValueError, match=message):
+        find(options, "train")
+
+
+@pytest.mark.parametrize("home", ["{folder}", "embedded:phrasebook"])
+def test_a_home_without_the_file_is_named(tmp_path: Path, home: str) -> None:
+    home = home.format(folder=tmp_path)
+    with pytest.raises(FileNotFoundError, match=rf"^data\.home={home}.* has no news"):
+        locate(config(home=home, path="news.{lang}"), "train")
 
 
 def test_text_needs_a_file_for_each_language() -> None:

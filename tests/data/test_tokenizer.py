@@ -106,7 +106,10 @@ def test_decode_skips_special_ids(tokenizer: Tokenizer) -> None:
     assert tokenizer.decode([BOS_ID, UNK_ID, *ids, EOS_ID, PAD_ID]) == "the dog"
 
 
-def test_encode_keeps_order_over_many_threads(tokenizer: Tokenizer) -> None:
+def test_encode_keeps_order_over_many_threads(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mt.data.tokenizer.available_cores", lambda: 4)
     texts = [f"dog {i}" for i in range(3000)]
     assert tokenizer.encode(texts) == [tokenizer.encode([text])[0] for text in texts]
 
@@ -209,7 +212,7 @@ def test_second_training_comes_from_the_cache(
         lambda: train(TokenizerConfig(vocab_size=300, character_coverage=0.99), tmp_path),
         lambda: train(TokenizerConfig(vocab_size=300), tmp_path, [*LINES, "one more"]),
     ]:
-        with pytest.raises(ValueError, match="trained again"):
+        with pytest.raises(ValueError, match=r"^sentencepiece could .*size=30\d: trained again"):
             changed()
 
 

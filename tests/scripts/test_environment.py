@@ -12,7 +12,8 @@ PYTHON = """#!/bin/sh
 case "$2 ${{3:-}}" in
     *print*) echo {version};;
     *version_info*) exit {old};;
-    "venv "*) mkdir -p .venv/bin; cp "$0" .venv/bin/python; echo "made by $0" >> asked;;
+    "venv --clear") rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python
+        echo "made by $0" >> asked;;
     "pip --version") exit {no_pip};;
     ensurepip*) echo "$2" >> asked;;
     "pip "*) shift 2; echo "pip $*" >> asked; {pip};;
@@ -66,6 +67,25 @@ def test_it_is_made_once_and_again_when_the_versions_change(checkout: Path) -> N
     (checkout / "constraints.txt").write_text("others")
     assert run(checkout) == (0, "")
     assert [line[:11] for line in asked(checkout)] == ["pip install", "pip install"]
+
+
+def test_an_environment_whose_python_is_gone_is_made_anew(checkout: Path) -> None:
+    python = interpreter(checkout / "python", "3.12")
+    assert run(checkout, PYTHON=python) == (0, "")
+    own = checkout / ".venv" / "bin" / "python"
+    own.unlink()
+    own.symlink_to(checkout / "gone")
+    asked(checkout)
+    assert run(checkout, PYTHON=python) == (0, "")
+    assert asked(checkout)[0] == f"made by {python}" and not own.is_symlink()
+
+
+def test_a_checkout_may_be_reached_by_a_link(checkout: Path, tmp_path: Path) -> None:
+    python = interpreter(checkout / "python", "3.12")
+    (tmp_path / "link").symlink_to(checkout)
+    assert run(tmp_path / "link", PYTHON=python) == (0, "")
+    asked(checkout)
+    assert run(checkout) == (0, "") and asked(checkout) == []
 
 
 def test_half_an_installation_is_not_taken_for_a_whole_one(checkout: Path) -> None:

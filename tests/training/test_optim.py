@@ -21,7 +21,7 @@ def _schedule(kind: ScheduleKind, *, warmup: int = WARMUP) -> Schedule:
         min_lr=MIN_LR,
         schedule=kind,
         warmup_steps=warmup,
-        plateau_factor=0.5,
+        plateau_factor=0.4,
         plateau_patience=2,
     )
     return Schedule(config, total_steps=TOTAL)
@@ -74,7 +74,7 @@ def test_plateau_waits_for_progress_before_it_falls() -> None:
     for improved in (True, False, True, False, False, False, False, True):
         schedule.observe(improved=improved)
         rates.append(schedule.lr(50) / LR)
-    assert rates == pytest.approx([1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25])
+    assert rates == pytest.approx([1, 1, 1, 1, 0.4, 0.4, 0.16, 0.16])
     for _ in range(100):
         schedule.observe(improved=False)
     assert schedule.lr(50) == MIN_LR
@@ -96,7 +96,7 @@ def test_plateau_goes_on_where_it_was() -> None:
     second.load_state_dict(first.state_dict())
     for schedule in (first, second):
         schedule.observe(improved=False)
-    assert second.lr(50) == first.lr(50) == pytest.approx(LR / 4)
+    assert second.lr(50) == first.lr(50) == pytest.approx(LR * 0.16)
 
 
 @pytest.mark.parametrize("kind", OptimizerKind)

@@ -93,12 +93,12 @@ def test_a_killed_run_goes_on_with_every_update_recorded_once(tmp_path: Path) ->
     assert _scalars(run, "train/loss") == found
 
 
-def test_a_validation_is_on_disk_at_once(tmp_path: Path) -> None:
+def test_an_event_is_in_the_file_at_once(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
     with Tracker(run, step=0, total_steps=9) as tracker:
-        tracker.event("train", 1, {"loss": 1.0})
-        tracker.event("valid", 1, {"loss": 1.0})
-        assert [event["event"] for event in run.read_metrics()] == ["train", "valid"]
+        for number, kind in enumerate(("train", "valid", "train"), start=1):
+            tracker.event(kind, number, {"loss": 1.0})
+            assert [event["step"] for event in run.read_metrics()] == list(range(1, number + 1))
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(

@@ -16,8 +16,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mt.checkpoint import RunDirectory, load_checkpoint, save_checkpoint
-from mt.choices import Keep, Metric, Precision, ScheduleKind
+from mt.choices import Device, Keep, Metric, Precision, ScheduleKind
 from mt.config import Config, HoldoutConfig, SearchConfig, TrainerConfig
+from mt.cores import available_cores
 from mt.data.batching import BatchLoader
 from mt.data.encoding import encode_split
 from mt.data.sampling import BatchSampler
@@ -29,7 +30,7 @@ from mt.training import trainer as trainer_module
 from mt.training.keeper import CheckpointKeeper
 from mt.training.optim import Schedule, build_optimizer
 from mt.training.progress import DivergenceError, Progress
-from mt.training.run import train
+from mt.training.run import _set_up_device, train
 from mt.training.tracking import Tracker
 from mt.training.trainer import Trainer
 from mt.training.world import World
@@ -269,6 +270,39 @@ def test_an_empty_test_split_is_told_before_the_training(config: Config) -> None
     assert not Path(config.run).exists()
 
 
+def test_what_is_left_out_is_counted(
+    config: Config, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "mt")
+    root = shutil.copytree(str(config.data.root), tmp_path / "copy")
+    for side, text in (
+        ("xx", " \n" + "bado " * 50 + "\n" + "fena " * 60 + "\n"),
+        ("yy", "x\n" * 3),
+    ):
+        with (root / f"train.{side}").open("a", encoding="utf-8") as file:
+            file.write(text)
+    data = dataclasses.replace(config.data, root=str(root), max_length=40)
+    train(change(dataclasses.replace(config, data=data), max_steps=1))
+    counts = "1 training pairs with an empty side, 2 with more than 40 pieces"
+    assert f"dropped     {counts}" in caplog.text
+
+
+def test_device_and_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1")  # which it would set for good
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("mt.training.run.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
+    config = Config(trainer=TrainerConfig(device=Device.cpu, threads=3))
+    assert _set_up_device(config, World()) == torch.device("cpu")
+    assert threads == [3]
+
+
+def test_the_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
+    assert available_cores() == 3
+
+
 def test_one_training_at_a_time_in_a_run(config: Config) -> None:
     train(config)
     message = f"^another process is training in {config.run}: wait for its end"
@@ -500,6 +534,7 @@ def test_early_stop_counts_validations_without_progress(
     for resume in (False, True):  # what has stopped stays so
         outcome = train(dataclasses.replace(config, resume=resume))
         assert (outcome.reason, outcome.step, outcome.best_step) == ("early stop", 8, 2)
+        assert RunDirectory(config.run).load_model("best").step == 2
     assert train(dataclasses.replace(change(config, patience=4), resume=True)).step == 10
 
 
@@ -728,6 +763,7 @@ def test_patience_begins_anew_with_progress(
     monkeypatch.setattr(Trainer, "_is_better", lambda *_: next(verdicts))
     outcome = train(change(config, max_steps=40, validate_every=2, patience=3))
     assert (outcome.reason, outcome.step, outcome.best_step) == ("early stop", 14, 8)
+    assert RunDirectory(config.run).load_model("best").step == 8
 
 
 def test_the_loss_of_the_best_is_kept_for_ties(config: Config) -> None:
@@ -754,10 +790,10 @@ def test_the_moving_average_is_of_all_updates(
         return optimizer
 
     monkeypatch.setattr(trainer_module, "build_optimizer", build)
-    train(config)
+    train(change(config, ema_decay=0.3))  # which holds from the fourth update on
     average, *after = seen
     for step, parameters in enumerate(after):
-        decay = min(0.9, (1 + step) / (10 + step))
+        decay = min(0.3, (1 + step) / (10 + step))
         average = [
             decay * old + (1 - decay) * new for old, new in zip(average, parameters, strict=True)
         ]

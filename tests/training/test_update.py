@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pytest
@@ -63,13 +64,14 @@ def test_plateau_lowers_the_rate_after_validations_without_progress(
         trainer_module.Trainer, "_is_better", lambda self, *_: self.progress.best_value is None
     )
     config = with_optim(
-        config, lr=0.01, warmup_steps=0, schedule=ScheduleKind.plateau, plateau_patience=2
+        config, lr=0.01, warmup_steps=0, schedule=ScheduleKind.plateau, plateau_patience=1
     )
     config = dataclasses.replace(
         config, trainer=dataclasses.replace(config.trainer, validate_every=2)
     )
     train(config)  # validated after 2 (the best), 4, 6, 8, 10, 12
-    assert [step.lr for step in applied] == [0.01] * 6 + [0.005] * 4 + [0.0025] * 2
+    expected = [0.01] * 4 + [0.005] * 2 + [0.0025] * 2 + [0.00125] * 2 + [0.000625] * 2
+    assert [step.lr for step in applied] == expected
 
 
 def test_gradients_are_clipped_and_their_own_length_is_recorded(
@@ -82,6 +84,52 @@ def test_gradients_are_clipped_and_their_own_length_is_recorded(
     assert max(norms) > 0.2
     for norm, step in zip(norms, applied, strict=True):
         assert step.norm == pytest.approx(min(norm, 0.1), rel=1e-4)
+
+
+def test_the_gradient_is_that_of_the_mean_over_the_tokens_of_an_update(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adam would hide another scale, and clipping would mean something else."""
+    parameters: list[torch.Tensor] = []
+    batches: list[tuple[int, tuple[torch.Tensor, ...]]] = []
+
+    def build(given: Iterable[torch.Tensor], *rest: Any) -> torch.optim.Optimizer:
+        parameters.extend(given)
+        return build_optimizer(parameters, *rest)
+
+    def watch(*arguments: Any, **options: Any) -> SequenceLoss:
+        result = sequence_loss(*arguments, **options)
+        gradients = torch.autograd.grad(result.loss, parameters, retain_graph=True)
+        batches.append((result.n_tokens, gradients))
+        return result
+
+    monkeypatch.setattr(trainer_module, "build_optimizer", build)
+    monkeypatch.setattr(trainer_module, "sequence_loss", watch)
+    trainer = dataclasses.replace(config.trainer, accumulate=3, max_steps=2)
+    train(dataclasses.replace(config, trainer=trainer))
+    events = RunDirectory(config.run).read_metrics()
+    for number, event in enumerate(e for e in events if e["event"] == "train"):
+        mine = batches[3 * number : 3 * number + 3]
+        n_tokens = sum(n for n, _ in mine)
+        means = [
+            sum(n / n_tokens * gradients[index] for n, gradients in mine)
+            for index in range(len(parameters))
+        ]
+        norm = torch.stack([mean.norm() for mean in means]).norm()
+        assert event["grad_norm"] == pytest.approx(float(norm), rel=1e-4)
+    assert len(batches) == 6
+
+
+def test_the_seed_decides_the_parameters(config: Config) -> None:
+    models = []
+    for seed in (1, 2):
+        run = f"{config.run}-{seed}"
+        still = with_optim(config, lr=1e-9, min_lr=0.0)
+        trainer = dataclasses.replace(still.trainer, max_steps=1, ema_decay=0.0)
+        train(dataclasses.replace(still, run=run, seed=seed, trainer=trainer))
+        models.append(load_checkpoint(RunDirectory(run).checkpoints / "last.pt")["model"])
+    first, second = models
+    assert max(float((first[name] - second[name]).abs().max()) for name in first) > 1e-3
 
 
 @pytest.mark.parametrize(
