@@ -245,19 +245,23 @@ def test_threads_search_batches_side_by_side_and_change_nothing(
 ) -> None:
     sources = [[4 + (row * 7 + place) % 11 for place in range(1 + row % 5)] for row in range(24)]
     search, found = SearchConfig(beam_size=2, batch_size=4), []
-    step, workers = model.step, set()
+    step, workers, together = model.step, dict[int, int](), [threading.Barrier(1)]
 
     def watched(*arguments: Any) -> Any:
-        workers.add(threading.get_ident())
+        if threading.get_ident() not in workers:
+            workers[threading.get_ident()] = torch.get_num_threads()
+            together[0].wait(timeout=60)  # for a worker that would never come
         return step(*arguments)
 
     monkeypatch.setattr(model, "step", watched)
     for n_threads in (1, 2):
         workers.clear()
+        together[0] = threading.Barrier(n_threads)
         torch.set_num_threads(n_threads)
         answers = search_ids([model], sources, search)
         assert torch.get_num_threads() == n_threads
-        assert (workers == {threading.get_ident()}) == (n_threads == 1)
+        assert list(workers.values()) == [1] * n_threads
+        assert (threading.get_ident() in workers) == (n_threads == 1)
         found.append([(h.tokens, h.log_prob) for [h] in answers])
     assert found[0] == found[1]
 

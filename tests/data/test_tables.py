@@ -139,6 +139,17 @@ def test_a_file_of_a_clone_that_is_damaged_is_no_wrong_subset(tmp_path: Path) ->
         load_split(hub(root=str(tmp_path)), "train")
 
 
+def test_a_file_from_the_hub_that_is_damaged_may_be_so_in_the_cache(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise datasets.exceptions.DatasetGenerationError("cut short")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    with pytest.raises(ValueError, match=r"cannot be read \(cut short\): check the cache in /"):
+        load_split(hub(), "train")
+
+
 def test_a_cache_that_cannot_be_made_is_no_fault_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
