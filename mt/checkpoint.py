@@ -249,43 +249,6 @@ class RunDirectory:
         return events
 
 
-def load_ensemble(
-    runs: Sequence[RunDirectory],
-    which: str = "best",
-    *,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> tuple[list[LoadedModel], TokenizerPair]:
-    """Load the models of runs over the same vocabulary, and its tokenizers.
-
-    Raises:
-        FileNotFoundError: A run has no such checkpoint, or no tokenizer.
-        ValueError: A file is not what it should be, two runs have different languages or
-            vocabularies, or one file is to be the checkpoint of several runs.
-    """
-    found = [run.checkpoint_path(which).parent.resolve() for run in runs]
-    if len(runs) > 1 and found != [run.checkpoints.resolve() for run in runs]:
-        raise ValueError(
-            f"{which} is the checkpoint of one run, and {len(runs)} are to translate together: "
-            "expected a name that each of them has, such as best or last"
-        )
-    tokenizers = runs[0].load_tokenizers()
-    direction = runs[0].load_config().data.direction
-    for run in runs[1:]:
-        if (own := run.load_config().data.direction) != direction:
-            raise ValueError(
-                f"{run.path} translates {own} and {runs[0].path} {direction}: models "
-                "that translate together need one direction"
-            )
-        if run.load_tokenizers().fingerprint != tokenizers.fingerprint:
-            raise ValueError(
-                f"{run.path} has another vocabulary than {runs[0].path}, and models that translate "
-                "together need one: train them on the same data with the same tokenizer options, "
-                "and another seed"
-            )
-    return [run.load_model(which, device=device, dtype=dtype) for run in runs], tokenizers
-
-
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint so that a crash leaves the old file or the new one, never half of one.
 

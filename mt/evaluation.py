@@ -15,14 +15,14 @@ from pathlib import Path
 
 from mt import metrics
 from mt.alignment_quality import AlignmentQuality, measure_alignment
-from mt.checkpoint import RunDirectory, load_ensemble
+from mt.checkpoint import RunDirectory
 from mt.config import Config
 from mt.data.reading import CorpusFile, has_byte_order_mark
 from mt.decoding import TeacherForced, score_ids
-from mt.device import DTYPES, select_device, select_precision
 from mt.evaluation_set import EvaluationSet, encode_pairs
 from mt.faults import Faults, count_faults
 from mt.file_names import as_file_name, joined_names, numbered
+from mt.loading import load_runs
 from mt.metrics import Score
 from mt.translator import Translator
 
@@ -155,15 +155,10 @@ def load_system(
         ValueError: A damaged file, runs of different vocabularies, a device that this machine does
             not have, or another precision.
     """
-    runs = [RunDirectory.open(each) for each in (path, *others)]
-    config = runs[0].load_config()
-    place = select_device(device)
-    precision = select_precision(precision, place)
-    loaded, tokenizers = load_ensemble(runs, checkpoint, device=place, dtype=DTYPES[precision])
-    models = [one.model for one in loaded]
+    loaded = load_runs((path, *others), checkpoint=checkpoint, device=device, precision=precision)
+    models, tokenizers, config, place, precision, file, step = loaded
     translator = Translator(models, tokenizers, search=config.search, device=place)
-    first = loaded[0]
-    return System(path, others, config, translator, precision, first.checkpoint, first.step)
+    return System(path, others, config, translator, precision, file, step)
 
 
 def evaluate(

@@ -11,17 +11,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 
 import torch
 
 from mt.alignment import WordAlignment, align_words
-from mt.checkpoint import RunDirectory, load_ensemble
 from mt.config import SearchConfig
 from mt.data.batching import MAX_PIECES
 from mt.data.tokenizer import TokenizerPair, without_surrogates
 from mt.decoding import length_limit, search_ids
-from mt.device import DTYPES, select_device, select_precision
+from mt.loading import load_runs
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
 
@@ -124,12 +122,11 @@ class Translator:
             ValueError: A file that is not what it should be, runs of different vocabularies, a
                 device that this machine does not have, or another precision.
         """
-        place = select_device(device)
-        runs = [RunDirectory.open(Path(each)) for each in (path, *others)]
-        search = runs[0].load_config().search
-        dtype = DTYPES[select_precision(precision, place)]
-        loaded, tokenizers = load_ensemble(runs, checkpoint, device=place, dtype=dtype)
-        return cls([one.model for one in loaded], tokenizers, search=search, device=place)
+        loaded = load_runs(
+            (path, *others), checkpoint=checkpoint, device=device, precision=precision
+        )
+        search = loaded.config.search
+        return cls(loaded.models, loaded.tokenizers, search=search, device=loaded.device)
 
     def translate(
         self,

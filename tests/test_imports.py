@@ -28,7 +28,7 @@ FLOORS: list[set[str]] = [
         "mt.models",
         "mt.search",
     },
-    {"mt.data", "mt.checkpoint", "mt.decoding", "mt.plotting"},
+    {"mt.data", "mt.checkpoint", "mt.decoding", "mt.loading", "mt.plotting"},
     {
         "mt.alignment_quality",
         "mt.comparison",
