@@ -20,13 +20,8 @@ from mt.checkpoint import RunDirectory
 from mt.config import DataConfig, SearchConfig
 from mt.data.batching import Pair, collate
 from mt.decoding import score_ids, search_ids
-from mt.evaluation import (
-    evaluate,
-    hypotheses_path,
-    load_system,
-    sacrebleu_command,
-    write_evaluation,
-)
+from mt.evaluation import evaluate, load_system
+from mt.evaluation_files import hypotheses_path, sacrebleu_command, write_evaluation
 from mt.evaluation_set import (
     EvaluationSet,
     default_split,
@@ -108,8 +103,9 @@ def test_a_system_that_learned_beats_one_that_reads_other_sources(system, test_s
 
 
 def test_the_sacrebleu_command_reproduces_the_scores(evaluation, test_set, tmp_path):
-    written = write_evaluation(evaluation, test_set, tmp_path / "a" / "test.1.txt", language="yy")
-    assert written.hypotheses.read_text("utf-8").split("\n")[:-1] == evaluation.hypotheses
+    path = tmp_path / "a" / "test.1.txt"
+    written = write_evaluation(evaluation, test_set, path, language="yy")
+    assert path.read_text("utf-8").split("\n")[:-1] == evaluation.hypotheses
     assert [path.name for path in written.references] == ["test.reference.txt"]
     scores = sacrebleu_scores(written.command)
     for score in evaluation.scores[:3]:
@@ -132,8 +128,7 @@ def test_several_references_are_reproduced_too(system, test_set, tmp_path):
 
 def test_the_results_are_written_as_json(evaluation, test_set, tmp_path):
     written = write_evaluation(evaluation, test_set, tmp_path / "test.7.txt", language="yy")
-    assert written.results == tmp_path / "test.7.json"
-    plain = json.loads(written.results.read_text("utf-8"))
+    plain = json.loads((tmp_path / "test.7.json").read_text("utf-8"))
     assert plain["sentences"] == 20
     assert plain["target_tokens"] == evaluation.teacher_forced.n_tokens > 20
     assert (plain["beam_size"], plain["length_penalty"]) == (evaluation.beam_size, 1.0)

@@ -34,6 +34,7 @@ FLOORS: list[set[str]] = [
         "mt.comparison",
         "mt.comparison_report",
         "mt.evaluation",
+        "mt.evaluation_files",
         "mt.evaluation_set",
         "mt.gradient_reach",
         "mt.sentence_views",

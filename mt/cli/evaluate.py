@@ -20,7 +20,7 @@ from mt.file_names import check_writable
 
 if TYPE_CHECKING:  # the types alone: --help and usage errors must not wait for torch
     from mt.config import DataConfig
-    from mt.evaluation import Evaluation, System, Written
+    from mt.evaluation import Evaluation, System
     from mt.evaluation_set import EvaluationSet
 
 PROG = "mt-evaluate"
@@ -41,7 +41,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from mt.checkpoint import RunDirectory
-    from mt.evaluation import evaluate, hypotheses_path, load_system, write_evaluation
+    from mt.evaluation import evaluate, load_system
+    from mt.evaluation_files import hypotheses_path, write_evaluation
 
     set_threads(arguments.threads)
     run = RunDirectory.open(Path(arguments.runs[0]))
@@ -72,9 +73,9 @@ def _run(arguments: argparse.Namespace) -> int:
         else:
             path = Path(arguments.output)
         written = write_evaluation(evaluation, data, path, language=corpus.tgt)
-        results.append(evaluation.as_json() | {"hypotheses": str(written.hypotheses)})
+        results.append(evaluation.as_json() | {"hypotheses": str(path)})
         if not arguments.json:
-            print(_describe(system, data, evaluation, written), flush=True)
+            print(_describe(system, data, evaluation, path, written.command), flush=True)
     if arguments.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     return 0
@@ -90,7 +91,7 @@ def _load_sets(arguments: argparse.Namespace, corpus: "DataConfig") -> list["Eva
 
 
 def _describe(
-    system: "System", data: "EvaluationSet", evaluation: "Evaluation", written: "Written"
+    system: "System", data: "EvaluationSet", evaluation: "Evaluation", path: Path, command: str
 ) -> str:
     """Return the result as a table for people."""
     from mt.sentence_views import length_unit
@@ -121,8 +122,8 @@ def _describe(
             f"(update {system.step}), beam {evaluation.beam_size}, "
             f"length penalty {evaluation.length_penalty:g}, {evaluation.precision}",
             *table,
-            f"  hypotheses: {written.hypotheses}",
-            f"  to score the raw text again: {written.command}",
+            f"  hypotheses: {path}",
+            f"  to score the raw text again: {command}",
         ]
     )
 
@@ -191,7 +192,9 @@ def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         )
     results = output.with_suffix(".json")
     if results.exists():
-        from mt.evaluation import read_results  # with torch, for which usage errors do not wait
+        from mt.evaluation_files import (
+            read_results,  # with torch, for which usage errors do not wait
+        )
 
         if read_results(results) is None:
             parser.error(

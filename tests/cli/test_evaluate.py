@@ -17,7 +17,7 @@ from mt.alignment_quality import AlignmentQuality
 from mt.checkpoint import RunDirectory
 from mt.cli.evaluate import _describe, main
 from mt.decoding import TeacherForced, search_ids
-from mt.evaluation import Evaluation, Written, load_system
+from mt.evaluation import Evaluation, load_system
 from mt.evaluation_set import EvaluationSet
 from mt.faults import Faults
 from mt.metrics import Score
@@ -63,8 +63,8 @@ def test_every_row_of_the_table_holds_what_its_name_says(attention_run, language
         alignment=AlignmentQuality(0.125, 0.75, 0.5, 0.0625),
         seconds=12.0,
     )
-    written = Written(Path("out.txt"), (Path("r.txt"),), Path("out.json"), "sacrebleu r.txt")
-    title, *lines = _describe(system, data, evaluation, written).splitlines()
+    text = _describe(system, data, evaluation, Path("out.txt"), "sacrebleu r.txt")
+    title, *lines = text.splitlines()
     assert title == (
         f"news: 30 sentences, {attention_run}, best.pt (update {system.step}), "
         "beam 7, length penalty 0.25, bf16"
