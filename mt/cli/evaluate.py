@@ -192,9 +192,8 @@ def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace
         )
     results = output.with_suffix(".json")
     if results.exists():
-        from mt.evaluation_files import (
-            read_results,  # with torch, for which usage errors do not wait
-        )
+        # With torch, for which other usage errors do not wait.
+        from mt.evaluation_files import read_results
 
         if read_results(results) is None:
             parser.error(

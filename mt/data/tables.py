@@ -65,7 +65,7 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
     except (pa.ArrowInvalid, datasets.exceptions.DatasetGenerationError) as error:
         advice = f"check the cache in {datasets.config.HF_DATASETS_CACHE}"
         if config.root is not None:
-            advice = "in a clone `git lfs pull` fetches the large files"
+            advice = f"in a clone `git lfs pull` fetches the large files; else {advice}"
         raise ValueError(
             f"a file of the dataset {where} cannot be read ({_reason(error)}): {advice}"
         ) from None
