@@ -60,7 +60,7 @@ class RunDirectory:
     def _exists(self) -> FileExistsError:
         advice = "choose another directory by run=DIR"
         if self.resumable:
-            advice = f"go on with it by run={shlex.quote(str(self.path))} resume=true, or {advice}"
+            advice = f"go on with it by {self.resuming}, or {advice}"
         elif self.config_path.is_file():
             try:
                 with self.held():
@@ -78,13 +78,19 @@ class RunDirectory:
         names = ("next.pt", "last.pt", "previous.pt")
         return [path for path in map(self.checkpoints.joinpath, names) if path.is_file()]
 
+    @property
+    def resuming(self) -> str:
+        """The overrides by which a training goes on, as a shell and Hydra read them."""
+        name = str(self.path).replace(",", r"\,")
+        return f"run={shlex.quote(name)} resume=true"
+
     def create(self, config: Config) -> None:
         """Make the directory and write the resolved configuration into it.
 
         Raises:
             FileExistsError: Another training has made it since `new`.
         """
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
         try:
             self.config_path.touch(exist_ok=False)
         except FileExistsError:
@@ -94,6 +100,7 @@ class RunDirectory:
         except BaseException:
             self.config_path.unlink()
             raise
+        self.checkpoints.mkdir()
 
     def write_config(self, config: Config) -> None:
         """Write the configuration, whole or not at all; a run that goes on may have a new one."""
@@ -202,16 +209,24 @@ class RunDirectory:
             src_vocab_size=tokenizers.src.vocab_size,
             tgt_vocab_size=tokenizers.tgt.vocab_size,
         )
+        self.fill(model, saved["model"], path)
+        for parameter, average in zip(model.parameters(), saved.get("ema", ()), strict=False):
+            parameter.data.copy_(average)  # last.pt has both, for training to go on
+        return LoadedModel(model.to(device, dtype).eval(), int(saved["step"]), path)
+
+    def fill(self, model: Seq2Seq, parameters: Mapping[str, torch.Tensor], path: Path) -> None:
+        """Give the run's model the parameters that the checkpoint at `path` holds.
+
+        Raises:
+            ValueError: They are another model's.
+        """
         try:
-            model.load_state_dict(saved["model"])
+            model.load_state_dict(parameters)
         except RuntimeError as error:
             raise ValueError(
                 f"{path} holds the parameters of another model than {self.config_path} describes: "
                 "take a checkpoint of this run"
             ) from error
-        for parameter, average in zip(model.parameters(), saved.get("ema", ()), strict=False):
-            parameter.data.copy_(average)  # last.pt has both, for training to go on
-        return LoadedModel(model.to(device, dtype).eval(), int(saved["step"]), path)
 
     def checkpoint_path(self, which: str) -> Path:
         """Return the file of a checkpoint of the run, by its name, or the path itself.

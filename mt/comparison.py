@@ -1,6 +1,7 @@
 """Two or more runs side by side, on the same sentences: what one design buys over another."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -243,8 +244,9 @@ def _measure(
     reach = []
     for data in sets:
         _log.info("%s: measuring the gradient at the source of %s", name, data.name)
-        pairs = encode_pairs(tokenizers, data)[:REACH_PAIRS]
-        reach.append(measure_reach(model, pairs, device=system.translator.device))
+        pairs = encode_pairs(tokenizers, data)
+        spread = pairs[:: math.ceil(len(pairs) / REACH_PAIRS)]  # a set may be sorted by length
+        reach.append(measure_reach(model, spread, device=system.translator.device))
     events = RunDirectory.open(system.path).read_metrics()
     end: dict[str, Any] = next(
         (event for event in reversed(events) if event.get("event") == "end"), {}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mt.comparison import Comparison, SplitComparison, Training
+from mt.comparison import REACH_PAIRS, Comparison, SplitComparison, Training
 from mt.evaluation import Evaluation
 from mt.file_names import as_file_name, numbered
 from mt.metrics import SystemScore
@@ -183,7 +183,8 @@ def _split_section(comparison: Comparison, split: SplitComparison, pictures: Seq
             "### The gradient that reaches the source",
             "",
             "The L2 norm of the gradient of a sentence's teacher-forced loss (summed over its "
-            "target tokens) at the embedding of each source piece. The least reached tenth of a "
+            f"target tokens) at the embedding of each source piece, in up to {REACH_PAIRS:,} "
+            "sentences from all over the set. The least reached tenth of a "
             f"sentence gets this share of the sentence's mean: {', '.join(weakest)}. Compare the "
             "shapes of the curves rather than their levels, which depend on the loss and on the "
             "size of the embeddings too.",

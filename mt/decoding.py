@@ -36,7 +36,7 @@ def search_ids(
         finite number.
 
     Raises:
-        ValueError: `n_best` below 1 or above the beam, or models of several vocabularies.
+        ValueError: `n_best` below 1 or above the beam.
     """
     ensemble = Ensemble(models)
     found: list[list[Hypothesis]] = [[] for _ in sources]
@@ -62,7 +62,7 @@ def search_ids(
 
 
 def length_limit(search: SearchConfig, n_pieces: int) -> int:
-    """Return the most pieces of the translation of so many, its EOS included."""
+    """Return how many pieces, EOS included, the translation of `n_pieces` may have."""
     return int(search.max_length_ratio * n_pieces) + search.max_length_offset
 
 

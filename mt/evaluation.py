@@ -15,6 +15,8 @@ from mt.loading import load_runs
 from mt.metrics import Score
 from mt.translator import Translator
 
+_AT_ONCE = 5000  # sentences, whose attention is in memory together with their translations
+
 _log = logging.getLogger(__name__)
 
 
@@ -155,11 +157,18 @@ def evaluate(
     spaced = metrics.sets_spaces(language)
     _log.info("translating %s: %d sentences", data.name, len(data.sources))
     start = time.perf_counter()
-    translations = translator.translate(
-        data.sources, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
-    )
+    hypotheses: list[str] = []
+    n_unfinished = 0
+    for first in range(0, len(data.sources), _AT_ONCE):
+        translations = translator.translate(
+            data.sources[first : first + _AT_ONCE],
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            batch_size=batch_size,
+        )
+        hypotheses += [translation.text for translation in translations]
+        n_unfinished += sum(map(translator.is_unfinished, translations))
     seconds = time.perf_counter() - start
-    hypotheses = [translation.text for translation in translations]
     scores = [
         metrics.bleu(hypotheses, data.references, language=language),
         metrics.chrf(hypotheses, data.references),
@@ -188,7 +197,7 @@ def evaluate(
         reference_faults=count_faults(
             [group[0] for group in data.references], data.sources, data.references, spaced=spaced
         ),
-        unfinished=100 * sum(map(translator.is_unfinished, translations)) / len(translations),
+        unfinished=100 * n_unfinished / len(hypotheses),
         teacher_forced=forced,
         alignment=None if system.others else _measure_alignment(translator, data, batch_size),
         seconds=seconds,

@@ -8,23 +8,14 @@ import hashlib
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mt import metrics
 from mt.checkpoint import RunDirectory
-from mt.data.reading import CorpusFile, has_byte_order_mark
+from mt.data.reading import CorpusFile, has_byte_order_mark, is_gzip
 from mt.evaluation import Evaluation, System
 from mt.evaluation_set import EvaluationSet
 from mt.file_names import as_file_name, joined_names, numbered
-
-
-@dataclass(frozen=True)
-class Written:
-    """The files of references that belong to hypotheses, and the command that scores them again."""
-
-    references: tuple[Path, ...]
-    command: str
 
 
 def hypotheses_path(
@@ -88,8 +79,10 @@ def read_results(path: Path) -> dict[str, object] | None:
 
 def write_evaluation(
     evaluation: Evaluation, data: EvaluationSet, path: Path, *, language: str
-) -> Written:
+) -> str:
     """Write hypotheses to `path`; beside it the results as JSON and, from a corpus, the references.
+
+    Returns the `sacrebleu` command that scores them again.
 
     Args:
         evaluation: What to write.
@@ -105,10 +98,12 @@ def write_evaluation(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_text(evaluation.hypotheses))
     references = data.reference_files
-    # sacrebleu would score by blank lines, and take a mark for a part of the first word.
+    # sacrebleu would score by blank lines, take a mark for a part of the first word, and takes for
+    # gzip what is named so.
     has_blanks = any(len(group) < len(references) for group in data.references)
     has_marks = any(has_byte_order_mark(CorpusFile(file)) for file in references)
-    if not references or has_blanks or has_marks:
+    are_misnamed = any(is_gzip(file) != (file.suffix == ".gz") for file in references)
+    if not references or has_blanks or has_marks or are_misnamed:
         references = _write_references(data, path)
     results = path.with_suffix(".json")
     command = sacrebleu_command(path, references, data, language=language)
@@ -120,7 +115,7 @@ def write_evaluation(
     }
     text = json.dumps(plain, ensure_ascii=False, indent=2)
     results.write_text(text + "\n", encoding="utf-8")
-    return Written(references, command)
+    return command
 
 
 def sacrebleu_command(

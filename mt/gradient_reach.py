@@ -1,9 +1,10 @@
 """How much gradient reaches each source position from the loss: the vanishing gradient, measured.
 
 For one sentence pair, L is the teacher-forced loss of the whole target in nats (the sum over its
-tokens) and e_s the embedding of source piece s. Measured is ‖∂L/∂e_s‖₂. Where the target can reach
-the source only through one fixed vector, this falls with the distance from that vector (Bengio et
-al. 1994); attention (Bahdanau et al. 2015, section 3.1) gives every position a path of its own.
+tokens) and xⱼ the embedding of source piece j. Measured is ‖∂L/∂xⱼ‖₂. Where the target reaches the
+source only through the encoder's last states, it may be expected to fall with the distance from
+both ends of the sentence (Bengio et al. 1994); attention (Bahdanau et al. 2015, section 3.1) gives
+every position a path of its own.
 """
 
 from collections.abc import Sequence
@@ -64,7 +65,7 @@ def measure_reach(
 def source_gradient_norms(
     model: Seq2Seq, pairs: Sequence[Pair], *, device: torch.device | str = "cpu"
 ) -> list[NDArray[np.float64]]:
-    """Return ‖∂L/∂e_s‖₂ for each pair and each of its source pieces, the EOS left out."""
+    """Return ‖∂L/∂xⱼ‖₂ for each pair and each of its source pieces, the EOS left out."""
     norms: list[NDArray[np.float64]] = [np.empty(0)] * len(pairs)
     sampler = BatchSampler(
         np.array([len(pair.src) for pair in pairs]),

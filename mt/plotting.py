@@ -265,9 +265,10 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _line_style(number: int) -> dict[str, object]:
+    round_, color = divmod(number, len(_COLORS))
     return {
-        "color": _COLORS[number % len(_COLORS)],
-        "marker": _MARKERS[number % len(_MARKERS)],
+        "color": _COLORS[color],
+        "marker": _MARKERS[(color + round_) % len(_MARKERS)],  # others at each round of the colors
         "markersize": 5,
         "linewidth": 1.8,
     }
@@ -283,11 +284,13 @@ def _decorate(axes: Axes, *, title: str) -> None:
 def _add_legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
     """Name the lines below the figure; as labels, names that begin with _ would not be shown."""
     numbers = [str(number) for number in range(len(names))]
+    entry = 0.7 + 0.09 * max(map(len, names))  # inches, by the usual width of letters
+    n_columns = min(3, len(names), max(1, int(figure.get_figwidth() / entry)))
     legend = figure.legend(
         axes.get_lines(),
         numbers,
         loc="outside lower center",
-        ncols=min(3, len(names)),
+        ncols=n_columns,
         frameon=False,
     )
     for text, name in zip(legend.get_texts(), names, strict=True):

@@ -55,10 +55,11 @@ class _Move(NamedTuple):
     """How the live prefixes came about at one step.
 
     Attributes:
-        place: Where each sentence of the whole search stands among the B unfinished ones, (all,).
-        parents: Which of the prefixes before each one extends, (B, K).
-        tokens: With which token, (B, K).
-        weights: Where the prefixes before looked at this step, (B, K before, S), or None.
+        place: For each sentence of the whole search its row among the B unfinished ones, -1 once it
+            is done, (all,).
+        parents: The number of the earlier prefix that each new one extends, (B, K).
+        tokens: The token that it is extended by, (B, K).
+        weights: Where each earlier prefix looked while it was extended, (B, K before, S), or None.
     """
 
     place: Tensor
@@ -100,9 +101,9 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Find for every sentence the hypotheses of highest score; a beam of 1 is greedy search.
 
-    A sentence is done when `beam_size` of its hypotheses have ended, or at its own `max_length`,
-    where only EOS is allowed; it then leaves the batch. What is found for a sentence does not
-    depend on the others.
+    A sentence is done when `beam_size` of its hypotheses have ended, at its own `max_length`, where
+    only EOS is allowed, or when no prefix has a finite log-probability; it then leaves the batch.
+    What is found for a sentence does not depend on the others.
 
     Args:
         step: Maps tokens (N,) and a state to log-probabilities (N, V), which the search overwrites,
@@ -178,7 +179,8 @@ def _best_extensions(totals: Tensor, log_probs: Tensor, n_wanted: int) -> _Exten
     """Return the best ways to extend K prefixes (B, K) by a token (B, K, V).
 
     Twice the beam size is wanted, so that the beam lives on even if half of them end. The n best
-    lie in the n blocks of the vocabulary with the highest maxima, which are cheaper than sorting.
+    lie in the n blocks of the vocabulary with the highest maxima; to find those first is cheaper
+    than to rank all extensions.
     """
     n_live, vocab_size = log_probs.shape[1:]
     n_wanted = min(n_wanted, n_live * vocab_size)
@@ -194,7 +196,8 @@ def _best_extensions(totals: Tensor, log_probs: Tensor, n_wanted: int) -> _Exten
     top, index = candidates.flatten(1).topk(n_wanted, dim=-1)
     block = best.gather(1, index // _BLOCK)
     tokens = block % n_blocks * _BLOCK + index % _BLOCK
-    # Where a beam takes in more than there is, what filled up the last block must be a token, too.
+    # The padding of the last block is taken only where too few finite extensions are left; its
+    # index must be a token's all the same.
     return _Extensions(top, block // n_blocks, tokens.clamp_max(vocab_size - 1))
 
 

@@ -19,7 +19,7 @@ from mt.comparison import compare, run_names
 from mt.comparison_report import duration, plain_table, write_report
 from mt.decoding import TeacherForced, search_ids
 from mt.evaluation import load_system
-from mt.evaluation_set import EvaluationSet, encode_pairs
+from mt.evaluation_set import EvaluationSet, encode_pairs, load_evaluation_set
 from mt.gradient_reach import GradientReach, measure_reach
 from mt.sentence_views import (
     BUCKETS,
@@ -153,7 +153,12 @@ class TestComparison:
         monkeypatch.setattr("mt.comparison.REACH_PAIRS", 3)
         with unittest.mock.patch("mt.comparison.measure_reach", wraps=measure_reach) as spy:
             compare([attention_run, baseline_run], device="cpu", beam_size=1)
-        assert [len(call.args[1]) for call in spy.call_args_list] == [3, 3]
+        for run, call in zip((attention_run, baseline_run), spy.call_args_list, strict=True):
+            translator = load_system(run, device="cpu").translator
+            data = load_evaluation_set(RunDirectory.open(run).load_config().data, "test")
+            pairs = encode_pairs(translator.tokenizers, data)
+            assert len(pairs) == 20
+            assert call.args[1] == [pairs[0], pairs[7], pairs[14]]
 
     def test_other_vocabularies_are_seen(self, attention_run, baseline_run):
         def load(path, **options):

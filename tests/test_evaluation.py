@@ -57,6 +57,11 @@ def sacrebleu_scores(command: str) -> dict[str, float]:
     return {entry["name"]: entry["score"] for entry in json.loads(run.stdout)}
 
 
+def references(command: str) -> list[Path]:
+    words = shlex.split(command)
+    return [Path(word) for word in words[1 : words.index("-i")]]
+
+
 def test_every_source_line_has_a_hypothesis_and_all_scores(system, test_set, evaluation):
     assert len(evaluation.hypotheses) == len(test_set.sources) == 20
     assert [score.name for score in evaluation.scores] == [
@@ -95,6 +100,13 @@ def test_no_more_pairs_at_once_than_asked_for(system, test_set):
     assert {len(call.args[0]) for call in spy.call_args_list} == {3, 2}  # of 20 pairs
 
 
+def test_parts_of_a_set_are_scored_as_the_whole(system, test_set, evaluation, monkeypatch):
+    monkeypatch.setattr("mt.evaluation._AT_ONCE", 7)
+    parts = evaluate(system, test_set)
+    assert parts.hypotheses == evaluation.hypotheses
+    assert parts.unfinished == evaluation.unfinished
+
+
 def test_a_system_that_learned_beats_one_that_reads_other_sources(system, test_set, evaluation):
     shifted = replace(test_set, references=test_set.references[1:] + test_set.references[:1])
     worse = evaluate(system, shifted)
@@ -104,10 +116,10 @@ def test_a_system_that_learned_beats_one_that_reads_other_sources(system, test_s
 
 def test_the_sacrebleu_command_reproduces_the_scores(evaluation, test_set, tmp_path):
     path = tmp_path / "a" / "test.1.txt"
-    written = write_evaluation(evaluation, test_set, path, language="yy")
+    command = write_evaluation(evaluation, test_set, path, language="yy")
     assert path.read_text("utf-8").split("\n")[:-1] == evaluation.hypotheses
-    assert [path.name for path in written.references] == ["test.reference.txt"]
-    scores = sacrebleu_scores(written.command)
+    assert references(command) == [path.with_name("test.reference.txt")]
+    scores = sacrebleu_scores(command)
     for score in evaluation.scores[:3]:
         assert scores[score.name] == round(score.value, 2)
 
@@ -119,15 +131,15 @@ def test_several_references_are_reproduced_too(system, test_set, tmp_path):
     data = replace(test_set, references=references)
     evaluation = evaluate(system, data)
     assert "nrefs:var" in evaluation.bleu.signature
-    written = write_evaluation(evaluation, data, tmp_path / "many.txt", language="yy")
-    scores = sacrebleu_scores(written.command)
+    command = write_evaluation(evaluation, data, tmp_path / "many.txt", language="yy")
+    scores = sacrebleu_scores(command)
     assert scores["BLEU"] == round(evaluation.bleu.value, 2)
     assert scores["chrF2"] == round(evaluation.chrf.value, 2)
     assert "TER" not in scores  # it depends on the number of references, which files even out
 
 
 def test_the_results_are_written_as_json(evaluation, test_set, tmp_path):
-    written = write_evaluation(evaluation, test_set, tmp_path / "test.7.txt", language="yy")
+    command = write_evaluation(evaluation, test_set, tmp_path / "test.7.txt", language="yy")
     plain = json.loads((tmp_path / "test.7.json").read_text("utf-8"))
     assert plain["sentences"] == 20
     assert plain["target_tokens"] == evaluation.teacher_forced.n_tokens > 20
@@ -140,7 +152,7 @@ def test_the_results_are_written_as_json(evaluation, test_set, tmp_path):
     assert plain["reference_faults"] == asdict(evaluation.reference_faults)
     assert plain["faults"] == asdict(evaluation.faults) | {"unfinished": evaluation.unfinished}
     assert plain["perplexity"] == pytest.approx(math.exp(plain["loss"]))
-    assert plain["sacrebleu"] == written.command
+    assert plain["sacrebleu"] == command
 
 
 def test_faults_and_scores_of_a_language_without_spaces_are_of_characters(system, test_set):
@@ -258,9 +270,9 @@ def test_the_command_names_another_tokenizer():
 def test_the_command_scores_text_without_spaces_as_we_do(evaluation, tmp_path):
     data = EvaluationSet("z", ["a", "b"], [["我喜欢猫。"], ["今天天气好"]])
     chinese = replace(evaluation, hypotheses=["我喜欢狗。", "今天天气很好"])
-    written = write_evaluation(chinese, data, tmp_path / "z.txt", language="zh")
+    command = write_evaluation(chinese, data, tmp_path / "z.txt", language="zh")
     score = metrics.ter(chinese.hypotheses, data.references, language="zh")
-    assert sacrebleu_scores(written.command)["TER"] == round(score.value, 2) == 20
+    assert sacrebleu_scores(command)["TER"] == round(score.value, 2) == 20
 
 
 def test_an_unknown_split_lists_the_known_ones(system):
@@ -324,9 +336,9 @@ class TestFiles:
         reference.write_text("alben oldan egrad amtos\nortig\n", encoding="utf-8")
         data = read_evaluation_set(source, [reference])
         evaluation = evaluate(system, data)
-        written = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
-        assert written.references == (reference,)
-        assert sacrebleu_scores(written.command)["BLEU"] == round(evaluation.bleu.value, 2)
+        command = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
+        assert references(command) == [reference]
+        assert sacrebleu_scores(command)["BLEU"] == round(evaluation.bleu.value, 2)
 
     def test_a_blank_line_is_no_reference_where_there_is_another(self, system, tmp_path):
         source, first, second = (tmp_path / name for name in ("s.xx", "one.yy", "two.yy"))
@@ -337,10 +349,10 @@ class TestFiles:
         both = ["alben oldan egrad amtos", "alben oldan amtos"]
         assert data.references == [both, ["ortig"], [""]]
         evaluation = evaluate(system, data)
-        written = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
+        command = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
         names = [f"s.xx.reference{number}.txt" for number in (1, 2)]
-        assert written.references == tuple(tmp_path / name for name in names)
-        assert sacrebleu_scores(written.command)["BLEU"] == round(evaluation.bleu.value, 2)
+        assert references(command) == [tmp_path / name for name in names]
+        assert sacrebleu_scores(command)["BLEU"] == round(evaluation.bleu.value, 2)
 
     @pytest.mark.parametrize("suffix", ["", ".gz"])
     def test_a_byte_order_mark_of_references_is_not_counted(self, system, tmp_path, suffix):
@@ -350,10 +362,24 @@ class TestFiles:
         reference.write_bytes(gzip.compress(text) if suffix else text)
         data = read_evaluation_set(source, [reference])
         evaluation = evaluate(system, data)
-        written = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
-        assert written.references == (tmp_path / "s.xx.reference.txt",)
-        scores = sacrebleu_scores(written.command)
+        command = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
+        assert references(command) == [tmp_path / "s.xx.reference.txt"]
+        scores = sacrebleu_scores(command)
         assert scores["TER"] == round(metrics.ter(evaluation.hypotheses, data.references).value, 2)
+
+    @pytest.mark.parametrize(("name", "compressed"), [("r.yy", True), ("r.gz", False)])
+    def test_references_with_the_name_of_another_format_are_written_anew(
+        self, system, tmp_path, name, compressed
+    ):
+        source, reference = tmp_path / "s.xx", tmp_path / name
+        source.write_text("bado kira\nfena\n", encoding="utf-8")
+        text = b"alben oldan egrad amtos\nortig\n"
+        reference.write_bytes(gzip.compress(text) if compressed else text)
+        data = read_evaluation_set(source, [reference])
+        evaluation = evaluate(system, data)
+        command = write_evaluation(evaluation, data, tmp_path / "out.txt", language="yy")
+        assert references(command) == [tmp_path / "s.xx.reference.txt"]
+        assert sacrebleu_scores(command)["BLEU"] == round(evaluation.bleu.value, 2)
 
     def test_results_of_other_references_are_kept(self, system, tmp_path):
         source, first, second = (tmp_path / name for name in ("s.xx", "r.yy", "t.yy"))
@@ -388,10 +414,10 @@ class TestFiles:
         data = EvaluationSet("news/one", ["bado kira"], [["alben oldan"]])
         evaluation = evaluate(system, data)
         path = hypotheses_path(system, evaluation, data, tmp_path)
-        written = write_evaluation(evaluation, data, path, language="yy")
+        command = write_evaluation(evaluation, data, path, language="yy")
         step = system.step
         assert path.name == f"news-one.{step}.txt"
-        assert [path.name for path in written.references] == ["news-one.reference.txt"]
+        assert references(command) == [tmp_path / "news-one.reference.txt"]
         assert len(list(tmp_path.iterdir())) == 3
 
     def test_mistakes_are_named(self, tmp_path):
@@ -419,7 +445,8 @@ class TestFiles:
 def test_line_breaks_in_references_do_not_break_the_files(system, tmp_path):
     data = EvaluationSet("b", ["bado kira", "fena"], [["alben\noldan"], ["ortig\rufern"]])
     evaluation = evaluate(system, data)
-    written = write_evaluation(evaluation, data, tmp_path / "b.txt", language="yy")
-    assert written.references[0].read_bytes() == b"alben oldan\nortig ufern\n"
-    scores = sacrebleu_scores(written.command)
+    command = write_evaluation(evaluation, data, tmp_path / "b.txt", language="yy")
+    [reference] = references(command)
+    assert reference.read_bytes() == b"alben oldan\nortig ufern\n"
+    scores = sacrebleu_scores(command)
     assert scores["TER"] == round(metrics.ter(evaluation.hypotheses, data.references).value, 2)

@@ -124,6 +124,18 @@ def test_bleu_by_length_draws_a_line_per_system_and_the_counts():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(scores)
 
 
+def test_many_lines_differ_and_long_names_stay_in_the_picture():
+    for length, n_columns in ((3, 3), (45, 1)):
+        scores = {f"{number:n>{length}}": [number] for number in range(9)}
+        figure = plotting.bleu_by_length_figure(["1"], scores, counts=[1], title="t")
+        looks = {(line.get_color(), line.get_marker()) for line in figure.axes[0].lines}
+        assert len(looks) == 9
+        figure.draw_without_rendering()
+        box, [legend] = figure.bbox, figure.legends
+        assert legend._ncols == n_columns
+        assert box.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= box.x1
+
+
 def test_a_title_is_text(tmp_path, caplog):
     figure = plotting.bleu_by_length_figure(
         ["1"], {"a": [1.0]}, counts=[1], title="t$e^$\U0010fffd"

@@ -33,7 +33,7 @@ def run_command(prog: str, body: Callable[[], int], *, log_level: int = logging.
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        code, message = _FAILURE, "out of memory: lower --batch-size or --beam-size"
+        code, message = _FAILURE, "out of memory: lower the batch size or the beam size"
     drop_unwritten_output()
     if message is not None:
         print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)

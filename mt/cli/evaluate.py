@@ -72,10 +72,10 @@ def _run(arguments: argparse.Namespace) -> int:
             path = hypotheses_path(system, evaluation, data, run.hypotheses)
         else:
             path = Path(arguments.output)
-        written = write_evaluation(evaluation, data, path, language=corpus.tgt)
+        command = write_evaluation(evaluation, data, path, language=corpus.tgt)
         results.append(evaluation.as_json() | {"hypotheses": str(path)})
         if not arguments.json:
-            print(_describe(system, data, evaluation, path, written.command), flush=True)
+            print(_describe(system, data, evaluation, path, command), flush=True)
     if arguments.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     return 0

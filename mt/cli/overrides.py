@@ -150,7 +150,7 @@ def check_sweep_runs(arguments: Sequence[str]) -> None:
     if len(fixed) < len(overrides) and names and "${" not in names[0]:
         raise ValueError(
             f"run={names[0]} is one folder for all jobs of the sweep: leave it out, and each "
-            f"gets its own, or name what is swept, for example run='{names[0]}-${{seed}}'"
+            f"gets its own, or number them by run='{names[0]}-${{hydra:job.num}}'"
         )
 
 

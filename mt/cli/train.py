@@ -206,9 +206,10 @@ def _train_and_print(config: Config, world: "World") -> None:
 def _going_on(config: Config) -> str:
     from mt.checkpoint import RunDirectory
 
-    if not RunDirectory(config.run).resumable:
+    run = RunDirectory(config.run)
+    if not run.resumable:
         return "Nothing was saved yet to go on from: start it again"
-    return f"Go on with:\n  mt-train run={shlex.quote(config.run)} resume=true"
+    return f"Go on with:\n  mt-train {run.resuming}"
 
 
 def _print_best(events: list[dict[str, Any]]) -> None:

@@ -61,10 +61,11 @@ def load_split(config: DataConfig, split: str) -> datasets.Dataset:
     if carved:
         dataset = _carve(dataset, config, split)
     if len(dataset) == 0:
+        no_test = carved and split == "test" and not _is_per_split(config)  # 0: the stored one
         raise ValueError(
             f"split {split} of {config.name} is empty: check data.root, data.path, data.splits"
             + (f" and data.holdout.{split}" if carved and split != "train" else "")
-            + (", or set that to 0 for no test set" if carved and split == "test" else "")
+            + (", or set that to 0 for no test set" if no_test else "")
         )
     return dataset
 
@@ -203,12 +204,11 @@ def _build(
 
     if next(read(), None) is None:  # which `datasets` does not take
         return datasets.Dataset.from_dict({"src": [], "tgt": []}, features=_FEATURES)
+    fingerprint = _fingerprint(content_hash(files), *options)
     try:
         with tell_of_faults():
             return datasets.Dataset.from_generator(
-                examples,
-                features=_FEATURES,
-                fingerprint=_fingerprint(content_hash(files), *options),
+                examples, features=_FEATURES, fingerprint=fingerprint
             )
     except datasets.exceptions.DatasetGenerationError as error:
         if isinstance(error.__cause__, ValueError):

@@ -157,7 +157,7 @@ def _download(config: DataConfig, name: CorpusFile, names: list[CorpusFile]) -> 
         others = ", and likewise the other splits," if "{split}" in config.path else ""
         raise FileNotFoundError(
             f"cannot fetch {url} ({reason}): put {wanted}{others} into a folder DIR "
-            "and set data.root=DIR"
+            "and set data.root=DIR (in mt-evaluate and mt-compare: --data-root DIR)"
         ) from None
     return CorpusFile(local, name.member)
 

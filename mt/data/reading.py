@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_ZIP_MAGIC = b"PK\3\4"
 _FOREIGN_MAGICS = (b"\xfd7zXZ\0", b"(\xb5/\xfd", b"BZh91AY&SY")  # xz, Zstandard, bzip2
 _BREAKS = re.compile(r"[\r\n]+")
 _CHUNK = 1 << 20  # bytes
@@ -55,8 +56,8 @@ def read_lines(file: CorpusFile) -> Iterator[str]:
     """Yield the lines of a file, without line feed, trailing carriage return and byte order mark.
 
     Raises:
-        ValueError: Invalid UTF-8, no line feed but carriage returns, a damaged archive, or no such
-            member in it.
+        ValueError: A file that cannot be read, invalid UTF-8, no line feed but carriage returns, a
+            damaged archive, or no such member in it.
     """
     with _open(file) as stream:
         for number, line in enumerate(stream, start=1):
@@ -80,6 +81,12 @@ def has_byte_order_mark(file: CorpusFile) -> bool:
     """Say whether a file begins with what `read_lines` leaves out."""
     with _open(file) as stream:
         return stream.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
+
+
+def is_gzip(path: Path) -> bool:
+    """Say whether a file is compressed, whatever its name."""
+    with path.open("rb") as file:
+        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 
 def text_rows(src: CorpusFile, tgt: CorpusFile) -> Iterator[Row]:
@@ -178,9 +185,12 @@ def content_hash(files: Sequence[CorpusFile]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for file in files:
         part = hashlib.blake2b()
-        with open(file.path, "rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                part.update(chunk)
+        try:
+            with open(file.path, "rb") as stream:
+                while chunk := stream.read(_CHUNK):
+                    part.update(chunk)
+        except OSError as error:
+            raise _unreadable(file.path, error) from None
         digest.update(part.digest() + (file.member or "").encode("utf-8"))
     return digest.hexdigest()
 
@@ -218,19 +228,28 @@ def _field(record: dict[str, object], name: str, where: str) -> str:
 @contextmanager
 def _open(file: CorpusFile) -> Iterator[BinaryIO]:
     try:
-        if zipfile.is_zipfile(file.path):
-            with zipfile.ZipFile(file.path) as archive:
-                yield _open_member(archive, file)
-            return
         with open(file.path, "rb") as raw:
             head = raw.read(10)
+            raw.seek(0)
             if head.startswith(_FOREIGN_MAGICS):
                 raise ValueError(f"{file}: expected a plain file, gzip or zip; unpack it")
-            compressed = head.startswith(_GZIP_MAGIC)
-            raw.seek(0)
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if compressed else raw
+            if head.startswith(_GZIP_MAGIC):
+                yield cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+            elif file.member is not None or head.startswith(_ZIP_MAGIC):
+                with zipfile.ZipFile(raw) as archive:
+                    yield _open_member(archive, file)
+            else:
+                yield raw
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile) as error:
-        raise ValueError(f"{file}: damaged archive ({error}); fetch it again") from None
+        raise ValueError(
+            f"{file}: damaged archive ({error}); delete it and fetch it again"
+        ) from None
+    except OSError as error:
+        raise _unreadable(file.path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> ValueError:
+    return ValueError(f"{path} cannot be read: {error.strerror or error}")
 
 
 def _open_member(archive: zipfile.ZipFile, file: CorpusFile) -> BinaryIO:
@@ -243,5 +262,6 @@ def _open_member(archive: zipfile.ZipFile, file: CorpusFile) -> BinaryIO:
         ) from None
     except RuntimeError as error:  # encrypted, or compressed in a way that Python does not know
         raise ValueError(
-            f"{file}: {error}; unpack the archive, and name the folder by data.root=DIR"
+            f"{file}: {error}; unpack the archive, and name the folder by data.root=DIR "
+            "(in mt-evaluate and mt-compare: --data-root DIR)"
         ) from None

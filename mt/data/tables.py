@@ -83,7 +83,7 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
         raise FileNotFoundError(
             f"cannot fetch the dataset {where} ({_reason(error)}): check data.path and the cache "
             f"in {datasets.config.HF_DATASETS_CACHE}, or put a clone of its repository into a "
-            "folder DIR and set data.root=DIR"
+            "folder DIR and set data.root=DIR (in mt-evaluate and mt-compare: --data-root DIR)"
         ) from None
     return _select(table, columns, where=where)
 

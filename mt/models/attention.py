@@ -43,7 +43,7 @@ class Attended(NamedTuple):
 
 
 class AdditiveScore(nn.Module):
-    """score(s, h) = vᵀ tanh(W s + U h + b); Bahdanau et al. 2015, A.1.2, where there is no b."""
+    """score(s, h) = vᵀ tanh(W s + U h + b); Bahdanau et al. 2015, A.1.2, which writes no biases."""
 
     def __init__(self, *, query_size: int, memory_size: int, attention_size: int) -> None:
         super().__init__()
@@ -133,8 +133,9 @@ def build_score(
 class Attention(nn.Module):
     """α = softmax over real positions of score(s, hⱼ); c = Σⱼ αⱼ hⱼ.
 
-    Bahdanau et al. 2015, eq. 5-6, with α the `weights` and c the `context`. One query or a whole
-    sequence of them: the time axis T of the query is free.
+    Bahdanau et al. 2015, eq. 5-6, with α the `weights` and c the `context`. T counts the queries of
+    a sentence: the steps of its target in training (one at a time where the context feeds the next
+    step), its prefixes in search.
     """
 
     def __init__(self, score: AdditiveScore | DotScore | GeneralScore) -> None:

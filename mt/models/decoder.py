@@ -76,9 +76,10 @@ class Decoder(Protocol):
 
 
 class Bridge(nn.Module):
-    """Initial decoder states: tanh(W summary + b); Bahdanau et al. 2015, A.2.2, without b.
+    """Initial decoder states: tanh(W summary + b); Bahdanau et al. 2015, A.2.2.
 
-    Theirs reads the first backward state alone; the summary holds the last forward one as well.
+    The paper writes no biases, and reads the first backward state alone; the summary holds the last
+    forward one as well.
     """
 
     def __init__(self, memory_size: int, *, size: int, layers: int) -> None:
@@ -214,7 +215,8 @@ class FixedContextDecoder(nn.Module):
     """The baseline: s_t = GRU(s_{t-1}, [y_{t-1}; c]) with one c for the whole source.
 
     Cho et al. 2014, 2.2: c enters every step, and the features are made of [s_t; c; y_{t-1}]. Here
-    c is the encoder's summary, the last state of each direction; theirs is tanh(V h_S) of one.
+    c is the encoder's summary, the last state of each direction; theirs is tanh(V h_S), from an
+    encoder of one direction.
     """
 
     def __init__(

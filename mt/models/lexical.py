@@ -32,7 +32,7 @@ class Lexical(nn.Module):
 
 
 class LexicalOutput(nn.Module):
-    """The output layer of features [h_t; hˡ_t]: logits = Wᵒ h_t + bᵒ + Wˡ hˡ_t.
+    """The output layer of features [f_t; hˡ_t]: logits = Wᵒ f_t + bᵒ + Wˡ hˡ_t.
 
     Nguyen & Chiang 2018, 4, who have a second bias bˡ, of which the sum would be all that counts.
 
@@ -58,6 +58,6 @@ class LexicalOutput(nn.Module):
 
     def forward(self, features: Float[Tensor, "*N W"]) -> Float[Tensor, "*N V"]:
         """Return the logits, without a copy of both matrices side by side."""
-        h, h_lexical = features.chunk(2, dim=-1)
-        logits: Tensor = self.recurrent(h) + self.lexical(h_lexical)
+        f, h_lexical = features.chunk(2, dim=-1)
+        logits: Tensor = self.recurrent(f) + self.lexical(h_lexical)
         return logits

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mt.data.tokenizer import PAD_ID
 from mt.models.lexical import LexicalOutput
-from mt.models.precision import product_dtype
+from mt.models.precision import at_least_fp32, product_dtype
 
 CHUNK = 1024  # tokens; a batch of fewer has its weight gradient in one product
 
@@ -72,7 +72,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 d_weight = d_weight + (d_logits.T @ x[chunk]).to(weight.dtype)
                 d_bias = d_bias + d_logits.sum(dim=0).to(bias.dtype)
         tiny = torch.finfo(x.dtype).tiny
-        nll = -gold_probs.clamp_min_(tiny).to(weight.dtype).log()
+        nll = -gold_probs.clamp_min_(tiny).to(at_least_fp32(weight.dtype)).log()
         loss = nll.sum()
         if smoothing > 0:
             total, mean = x.sum(dim=0, dtype=weight.dtype), weight.mean(dim=0)

@@ -113,7 +113,7 @@ class Seq2Seq(nn.Module):
     def _with_lexical(
         self, features: Tensor, weights: Tensor | None, embedded: Tensor | None
     ) -> Tensor:
-        """Return [h; hˡ] (…, 2E) for features h; h alone where there is no lexical model.
+        """Return [f; hˡ] (…, 2E) for features f; f alone where there is no lexical model.
 
         Rows of the features may be several per sentence, one after another, as in search.
         """

@@ -37,7 +37,7 @@ class CheckpointKeeper:
         self, model: Mapping[str, Tensor], *, step: int, value: float, best: bool
     ) -> None:
         """Save validated parameters, as best.pt and among the kept where they belong there."""
-        content = {"model": dict(model), "step": step, self.config.metric.name: value}
+        content = {"model": dict(model), "step": step}
         if best:
             self._save(self.directory / "best.pt", content)
         candidates = [*self.kept, [step, value]]
@@ -77,6 +77,8 @@ class CheckpointKeeper:
         for path in present:
             try:
                 state = load_checkpoint(path)
+                if "kept" not in state:
+                    raise ValueError(f"{path} holds parameters alone, and nothing to go on from")
             except ValueError as error:
                 faults[path] = error
                 continue

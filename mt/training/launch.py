@@ -68,7 +68,7 @@ def processes_to_launch(config: TrainerConfig) -> int:
 
 
 def launch(work: Callable[[Config], None], config: Config, n_processes: int) -> int:
-    """Do the work in so many new processes, and return the exit status of the writer.
+    """Do the work in so many new processes, and return 0, or the status of one that failed.
 
     SIGINT and SIGTERM are passed on to them. If one ends with an error, the others are ended.
 

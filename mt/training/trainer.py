@@ -108,10 +108,11 @@ class Trainer:
 
         Raises:
             FileNotFoundError: Nothing has been saved yet.
-            ValueError: Neither the last checkpoint nor the one before can be read.
+            ValueError: Neither the last checkpoint nor the one before can be read, or they are
+                another model's.
         """
         saved = self.world.broadcast(self.keeper.load_last() if self.world.is_writer else None)
-        self.model.load_state_dict(saved["model"])
+        self.run.fill(self.model, saved["model"], self.run.checkpoints / "last.pt")
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
         self.loader.sampler.load_state_dict(saved["sampler"])
@@ -244,11 +245,11 @@ class Trainer:
         if best:
             self.progress.best_value, self.progress.best_step = value, self.progress.step
             self.progress.best_loss = validation.teacher_forced.loss
-        if self.world.is_writer:
+        self._record_validation(validation, tracker)
+        if self.world.is_writer:  # last.pt follows at once, or a kill would leave them apart
             self.keeper.save_judged(
                 self.model.state_dict(), step=self.progress.step, value=value, best=best
             )
-        self._record_validation(validation, tracker)
         if self.ema is not None:
             self.ema.swap(self.model)
         self._save_last()

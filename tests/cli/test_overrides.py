@@ -138,7 +138,9 @@ def test_what_is_not_swept_is_found() -> None:
 
 
 def test_a_sweep_needs_a_folder_for_each_job() -> None:
-    with pytest.raises(ValueError, match=r"run=x is one folder .* for example run='x-\$\{seed\}'"):
+    with pytest.raises(
+        ValueError, match=r"run=x is one folder .* number them by run='x-\$\{hydra:job\.num\}'"
+    ):
         check_sweep_runs(["--multirun", "seed=1,2", "run=x"])
     for fine in ("run=x-${seed}", "run=a,b", "seed=1"):
         check_sweep_runs(["-m", "seed=1,2", fine])

@@ -301,7 +301,9 @@ def test_out_of_memory_says_what_to_change(
     monkeypatch.setattr("mt.translator.search_ids", fail)
     outcome = run(stdin=b"bado\n")
     assert outcome.code == 1
-    assert outcome.err == "mt-translate: error: out of memory: lower --batch-size or --beam-size\n"
+    assert (
+        outcome.err == "mt-translate: error: out of memory: lower the batch size or the beam size\n"
+    )
 
 
 def test_lines_are_split_at_line_feeds_alone() -> None:

@@ -1,5 +1,6 @@
 """Splits of a corpus: all rows, in order, from the cache while the files stay the same."""
 
+import dataclasses
 import gzip
 import json
 import resource
@@ -271,6 +272,12 @@ def test_holdout_too_small_for_the_corpus(tmp_path: Path, write: Write) -> None:
     options = carved(tmp_path, holdout=HoldoutConfig(by="en", valid=1e-6, test=0.5))
     with pytest.raises(ValueError, match=r"valid of toy is empty: .* and data\.holdout\.valid"):
         load_split(options, "valid")
+    options = carved(tmp_path, holdout=HoldoutConfig(by="en", valid=0.5, test=1e-6))
+    with pytest.raises(ValueError, match=r"and data\.holdout\.test, or set that to 0 for no test"):
+        load_split(options, "test")
+    write("train.tsv", "a\tb\n")  # 0 would be the stored one
+    with pytest.raises(ValueError, match=r"and data\.holdout\.test$"):
+        load_split(dataclasses.replace(options, path="{split}.tsv"), "test")
 
 
 def test_group_references(tmp_path: Path, write: Write) -> None:

@@ -76,7 +76,9 @@ def test_public_corpora_offline(name: str, url: str, file: str, no_network: list
     with pytest.raises(FileNotFoundError) as error:
         load_split(load(name), "valid")
     assert str(error.value).startswith(f"cannot fetch {url} (")
-    assert f"put {file} into a folder DIR and set data.root=DIR" in str(error.value)
+    assert f"put {file} into a folder DIR and set data.root=DIR (in mt-evaluate and" in str(
+        error.value
+    )
     assert no_network
 
 

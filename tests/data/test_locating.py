@@ -204,7 +204,7 @@ def test_offline_says_what_where_and_how(no_network: list[object]) -> None:
         "cannot fetch https://example.org/raw/train.en.gz (no network in this"
     )
     assert "put train.en.gz and train.de.gz" in message
-    assert "set data.root=DIR" in message
+    assert "set data.root=DIR (in mt-evaluate and mt-compare: --data-root DIR)" in message
 
 
 def test_root_and_cache_touch_no_network(

@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import is_zipfile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -119,8 +120,31 @@ def test_a_zip_that_python_cannot_read_is_to_be_unpacked(
 
 def test_damaged_gzip_is_named(write: Write) -> None:
     whole = gzip.compress(b"hello\n" * 1000)
-    with pytest.raises(ValueError, match=r"cut\.gz: damaged archive"):
+    with pytest.raises(
+        ValueError, match=r"cut\.gz: damaged archive.*; delete it and fetch it again"
+    ):
         lines(write("cut.gz", whole[: len(whole) // 2]))
+
+
+def test_a_damaged_zip_is_named(tmp_path: Path, write: Write) -> None:
+    whole = zipped(tmp_path / "x.zip", {"a.txt": b"a\n"}).read_bytes()
+    cut, page = write("cut.zip", whole[: len(whole) // 2]), write("page.zip", "<html>\n")
+    for path, member in ((cut, "a.txt"), (cut, None), (page, "a.txt")):
+        with pytest.raises(ValueError, match=rf"{path.name}.*: damaged archive .* not a zip file"):
+            lines(path, member)
+
+
+def test_a_gzip_that_ends_like_a_zip_is_one(write: Write, tmp_path: Path) -> None:
+    end = zipped(tmp_path / "x.zip", {}).read_bytes()
+    content = b"a" + end + b"\n"
+    assert is_zipfile(stored := write("x.gz", gzip.compress(content, 0)))
+    assert lines(stored) == [content.decode().rstrip("\n")]
+
+
+def test_what_the_system_cannot_read_is_named(tmp_path: Path) -> None:
+    for read in (lambda: lines(tmp_path), lambda: content_hash([CorpusFile(tmp_path)])):
+        with pytest.raises(ValueError, match=f"{tmp_path} cannot be read: Is a directory"):
+            read()
 
 
 def test_text_rows_are_aligned(write: Write) -> None:

@@ -205,4 +205,4 @@ def test_hub_offline_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     message = str(error.value)
     assert "\n" not in message
     assert message.startswith("cannot fetch the dataset some/corpus (")
-    assert "set data.root=DIR" in message
+    assert "set data.root=DIR (in mt-evaluate and mt-compare: --data-root DIR)" in message

@@ -159,6 +159,15 @@ def test_without_gradients_the_value_is_the_same_and_none_is_computed(
     assert len(products) == 1  # the logits
 
 
+def test_the_sum_over_a_sentence_is_fp32_for_a_bf16_model_too() -> None:
+    layer, targets = nn.Linear(WIDTH, VOCAB).bfloat16(), _targets([200])
+    features = torch.randn(1, 200, WIDTH).bfloat16()
+    [nll] = sentence_nll(features, layer, targets)
+    expected = F.cross_entropy(layer(features)[0].float(), targets[0], reduction="sum")
+    assert nll.dtype is torch.float32
+    assert float(nll) == pytest.approx(float(expected.detach()), rel=1e-3)
+
+
 def test_bf16_gradients_stay_close_to_fp32() -> None:
     layer = nn.Linear(WIDTH, VOCAB)
     targets = _targets([40, 30])

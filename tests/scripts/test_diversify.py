@@ -128,15 +128,20 @@ def test_a_split_may_lie_in_a_folder(
 
 
 def test_files_from_elsewhere_stay_as_they_are(
-    attention_run: Path, backward_run: Path, tmp_path: Path, run_here: Callable[..., int]
+    attention_run: Path,
+    backward_run: Path,
+    tmp_path: Path,
+    run_here: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     elsewhere = shutil.copytree(attention_run / "corpus", tmp_path / "elsewhere")
     (elsewhere / "test.links").write_bytes(b"0-0\n" * len(tiny_corpus()["test"]))
     before = {path.name: path.read_bytes() for path in elsewhere.iterdir()}
     forward = RunDirectory(shutil.copytree(attention_run, tmp_path / "forward"))
     config = forward.load_config()
     config.data.splits = {
-        "train": str(elsewhere / "train"), "test": "test",
+        "train": "~/elsewhere/train", "test": "test",
         "valid": os.path.relpath(elsewhere / "valid", str(config.data.root)),
     }  # fmt: skip
     config.data.alignment, config.data.alignment_src = f"{elsewhere}/{{split}}.links", "xx"

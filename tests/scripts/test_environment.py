@@ -119,6 +119,10 @@ def test_an_old_python_is_refused(checkout: Path) -> None:
     assert code == 1 and "mt needs Python 3.11 or newer, but" in error
     assert "is Python 3.10.0: set PYTHON=/path/to/python3.11" in error
     assert not (checkout / ".venv").exists()
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    interpreter(checkout / ".venv" / "bin" / "python", "3.10")
+    code, error = run(checkout)
+    assert code == 1 and "is Python 3.10.0: remove .venv (rm -r .venv) and set PYTHON=" in error
 
 
 def test_an_environment_from_elsewhere_is_refused(checkout: Path) -> None:

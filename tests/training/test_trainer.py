@@ -170,6 +170,41 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path: Pat
     assert keeper.load_last()["step"] == 1
 
 
+def test_a_checkpoint_of_parameters_alone_is_nothing_to_go_on_from(
+    config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(config)
+    expected, folder = last(config), Path(config.run) / "checkpoints"
+    shutil.copy(folder / "best.pt", folder / "last.pt")
+    train(dataclasses.replace(config, resume=True))
+    assert "last.pt holds parameters alone, and nothing to go on from; going on" in caplog.text
+    assert_same(expected, last(config))
+
+
+def test_the_parameters_of_another_model_are_no_place_to_go_on_from(config: Config) -> None:
+    train(change(config, max_steps=1))
+    run = RunDirectory(config.run)
+    model = dataclasses.replace(config.model, decoder_size=2 * config.model.decoder_size)
+    run.write_config(dataclasses.replace(run.load_config(), model=model))
+    with pytest.raises(ValueError, match=r"last\.pt holds the parameters of another model than"):
+        train(dataclasses.replace(run.load_config(), resume=True))
+
+
+def test_what_dies_while_it_records_leaves_best_and_last_together(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(change(config, max_steps=4))
+    best = load_checkpoint(Path(config.run) / "checkpoints" / "best.pt")
+    monkeypatch.setattr(Trainer, "_is_better", lambda *_: True)
+    monkeypatch.setattr(
+        "mt.training.trainer.draw_samples", unittest.mock.Mock(side_effect=CrashError)
+    )
+    with pytest.raises(CrashError):
+        train(dataclasses.replace(config, resume=True))
+    assert_same(load_checkpoint(Path(config.run) / "checkpoints" / "best.pt"), best)
+    assert last(config)["progress"]["best_step"] == best["step"]
+
+
 @pytest.mark.parametrize("saved", [0, 1])
 def test_a_save_that_is_cut_off_loses_no_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: int
