@@ -11,6 +11,9 @@ _WORD_START = "▁"  # sentencepiece's mark for a space before the piece
 _LINK = re.compile(r"(\d+)-(\d+)", re.ASCII)
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 # What `str.split` splits at, in UTF-8: control characters and other spaces among it.
+_BECOME_SPACES = re.compile(
+    "[\u061c\u200b\u200c\u200e\u200f\u2581\ufeff\ufffd]+"
+)  # by sentencepiece
 _SPACES = re.compile(
     b"|".join(re.escape(chr(n).encode()) for n in range(0x3001) if chr(n).isspace())
 )
@@ -107,8 +110,8 @@ def word_of_piece(pieces: Sequence[str], text: str) -> list[int | None]:
 
     The pieces hold the text after sentencepiece's normalisation, which can split a word (a
     zero-width space becomes a space) or join two (control characters vanish). Where the number of
-    words differs for that reason, a piece goes to the word at the same share of the way through the
-    text.
+    words differs and such spaces are not the reason, a piece goes to the word at the same share of
+    the way through the text.
     """
     chunks = [_piece_bytes(piece) for piece in pieces]
     # Of the same length, with a plain space for all that `str.split` splits at.
@@ -120,6 +123,8 @@ def word_of_piece(pieces: Sequence[str], text: str) -> list[int | None]:
     starts = [word.start() for word in words]
     if len(words) == len(text_words):
         targets = np.arange(len(words))
+    elif sum(n_parts := [_n_parts(word) for word in text.split()]) == len(words):
+        targets = np.repeat(np.arange(len(n_parts)), n_parts)
     else:
         sizes = np.array([len(word.group()) for word in words])
         middles = (np.cumsum(sizes) - sizes / 2) / sizes.sum() * sum(text_words)
@@ -133,6 +138,10 @@ def word_of_piece(pieces: Sequence[str], text: str) -> list[int | None]:
         found.append(int(targets[word]) if stripped else None)
         position += len(chunk)
     return found
+
+
+def _n_parts(word: str) -> int:
+    return sum(map(bool, _BECOME_SPACES.split(word)))
 
 
 def _piece_bytes(piece: str) -> bytes:

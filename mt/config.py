@@ -171,8 +171,9 @@ class TokenizerConfig:
     )
     normalization: Normalization = _option(
         Normalization.nmt_nfkc,
-        "nmt_nfkc writes full-width letters and punctuation, superscripts and special spaces in "
-        "their plain forms, in translations too; identity keeps every character as it is",
+        "nmt_nfkc writes full-width letters and punctuation, ellipses, superscripts, decomposed "
+        "letters, Thai and Lao am, zero-width spaces and non-joiners in plain forms or as spaces, "
+        "in translations too; identity keeps every character as it is",
     )
     sample_alpha: float = _option(
         0.0,

@@ -1,17 +1,24 @@
 """Faults of translations that a score hides: counted, beside the references' own.
 
-A word is what stands between spaces. In a language without spaces it is one character, but letters
-and digits of ASCII that stand together are one word. Nothing here knows a model.
+A word is what stands between spaces. In a language without spaces it is one character, but a
+number, letters of ASCII that stand together and a mark that is repeated are one word. Nothing here
+knows a model.
 """
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 # A word three times running, or a phrase of two to eight twice: "the the the", "a man a man".
 _REPEATED = re.compile(r"(?<!\S)(?:(\S+)(?: \1){2}|(\S+(?: \S+){1,7}) \2)(?!\S)")
-_CHARACTER = re.compile(r"[0-9A-Za-z]+|\S")
+# ASCII with what stands inside a time or a date; digits; a mark, repeated or not; a character.
+_CHARACTER = re.compile(
+    r"[0-9A-Za-z]+(?:[.,:/-][0-9A-Za-z]+)*|[\d〇]+(?:[.,]\d+)*|(?P<mark>[^\w\s])(?P=mark)*|\S"
+)
+# Spaces, and what sentencepiece's NFKC makes spaces of.
+_SPACES = re.compile("[\\s\u061c\u200b\u200c\u200e\u200f\ufeff]+")
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,8 @@ class Faults:
         repeated: A phrase of two to eight words stands twice running, or a word three times.
         identical: The text is also that of another source.
         empty: There is no text, though the source has some.
-        copied: The text is that of the source, whatever the case.
+        copied: The text is that of the source, whatever the case, the spaces, and the form of
+            characters that NFKC makes alike.
         length_ratio: Words of all texts for each word of their first references.
     """
 
@@ -65,7 +73,7 @@ def count_faults(
         return 100 * n_faulty / len(texts)
 
     def words(text: str) -> list[str]:
-        return text.split() if spaced else _CHARACTER.findall(text)
+        return text.split() if spaced else [m.group() for m in _CHARACTER.finditer(text)]
 
     n_words = sum(len(words(text)) for text in texts)
     n_reference_words = sum(len(words(group[0])) for group in references)
@@ -83,4 +91,8 @@ def _repeats(words: list[str]) -> bool:
 
 
 def _same(text: str, source: str) -> bool:
-    return text.casefold().split() == source.casefold().split()
+    return _plain(text) == _plain(source)
+
+
+def _plain(text: str) -> str:
+    return _SPACES.sub("", unicodedata.normalize("NFKC", text).casefold())

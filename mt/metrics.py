@@ -134,7 +134,8 @@ def bleu(
 
 def _look_unspaced(references: Sequence[Sequence[str]]) -> bool:
     text = "".join("".join(group) for group in references[:_SAMPLE])
-    return 2 * len(_UNSPACED_LETTER.findall(text)) > len(text)
+    are_rare = 10 * sum(map(str.isspace, text)) < len(text)  # of some such scripts they are not
+    return are_rare and 2 * len(_UNSPACED_LETTER.findall(text)) > len(text)
 
 
 @cache
@@ -170,14 +171,21 @@ def paper_bleu(
     """Compute BLEU as most papers on Multi30k do: `paper_tokenize`, then `tokenize=none`.
 
     Comparable with those papers only; arguments and errors as for `bleu`, the references raw as
-    well. Of a language that Moses has no rules for it warns.
+    well. Of a language that Moses does not know, or whose words it does not find, it warns.
     """
     _check(hypotheses, references)
     from sacremoses.corpus import NonbreakingPrefixes  # only this score needs it
 
-    if _short_code(language) not in NonbreakingPrefixes().available_langs:
+    if not sets_spaces(language):
         _log.warning(
-            "BLEU lc.norm.tok: Moses has no rules for the language %s, those of English are taken",
+            "BLEU lc.norm.tok: Moses does not split the language %s into words, so that this score "
+            "is of whole clauses: take BLEU",
+            language,
+        )
+    elif _short_code(language) not in NonbreakingPrefixes().available_langs:
+        _log.warning(
+            "BLEU lc.norm.tok: Moses does not know the language %s, and takes English "
+            "abbreviations and no rules of a language: it knows codes of two letters, such as de",
             language,
         )
     counts = [len(group) for group in references]

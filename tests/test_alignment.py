@@ -66,6 +66,15 @@ def test_words_that_normalisation_splits_are_found_by_their_place() -> None:
     assert word_of_piece(["▁zero", "▁width", "▁end"], text) == [0, 0, 1]
 
 
+@pytest.mark.parametrize("joiner", ["\u200c", "\u200b", "\u200f", "\u2581"])
+def test_every_word_after_one_that_is_split_has_its_pieces(joiner: str) -> None:
+    text = f"{joiner}im{joiner} rovam to be khane"
+    pieces = ["▁im", "▁ro", "vam", "▁to", "▁be", "▁khane"]
+    assert word_of_piece(pieces, text) == [0, 1, 1, 2, 3, 4]
+    text = f"an{joiner}ha mi{joiner}guyand ke u"
+    assert word_of_piece(["▁an", "▁ha", "▁mi", "▁guyand", "▁ke", "▁u"], text) == [0, 0, 1, 1, 2, 3]
+
+
 def test_words_that_normalisation_joins_are_found_by_their_place() -> None:
     text = "ab\x1ccd ef"  # str.split sees three words; the pieces two
     assert word_of_piece(["▁abcd", "▁ef"], text)[-1] == 2

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from wcwidth import wcswidth
 
 from mt import metrics
 from mt.alignment_quality import AlignmentQuality
@@ -188,6 +189,15 @@ class TestComparison:
         assert lines[-2].startswith("baseline against attention: ")
         assert "paired bootstrap" in lines[-2]
         assert lines[-1].startswith("BLEU|nrefs:1|bs:1000|seed:12345|")
+
+    def test_names_of_wide_letters_leave_the_columns_in_line(self, comparison):
+        [first, second], split = comparison.systems, comparison.splits[0]
+        named = [replace(first, name="中文"), replace(second, name="e\u0301a\u0301")]
+        lines = plain_table(replace(comparison, systems=named), split).splitlines()[3:5]
+        assert [line[len(system.name)] for line, system in zip(lines, named, strict=True)] == [
+            " "
+        ] * 2
+        assert len({wcswidth(line) for line in lines}) == 1
 
     def test_the_verdict_names_the_difference_and_whether_it_counts(self, comparison):
         [first, second], split = comparison.systems, comparison.splits[0]

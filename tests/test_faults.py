@@ -54,6 +54,12 @@ def test_copies_whatever_the_case() -> None:
     assert _count("A Man.", "a dog.", sources=["a man. ", "ein Hund."]).copied == 50
 
 
+def test_copies_whatever_the_tokenizer_writes_otherwise() -> None:
+    sources = ["你好，世界！", "Wait… ½", "می\u200cروم", "a b", "你好"]
+    texts = ["你好,世界!", "wait... 1⁄2", "می روم", "ab", "您好"]
+    assert _count(*texts, sources=sources).copied == 80
+
+
 def test_length_ratio() -> None:
     assert _count("one two three", "one two three").length_ratio == 1.5
     assert count_faults([""], [""], [[""]]).length_ratio == 0
@@ -67,6 +73,14 @@ def test_length_ratio() -> None:
         ("一只狗在跑", 0),
         ("2000年 www", 0),
         ("3 3 3", 100),
+        ("我不知道......", 0),
+        ("我不知道……", 0),
+        ("そう・・・", 0),
+        ("人口1,000,000。", 0),
+        ("12:30:30", 0),
+        ("2020.02.02", 0),
+        ("២០០០", 0),
+        ("二〇〇〇年", 0),
     ],
 )
 def test_words_of_a_language_without_spaces_are_characters(text: str, repeated: float) -> None:

@@ -135,6 +135,7 @@ def test_text_without_spaces_under_another_name_is_warned_of_once(caplog):
     metrics.bleu(hypotheses, references, language="zh")
     metrics.bleu(HYPOTHESES, REFERENCES, language="xx")
     metrics.bleu(["그는 집에 간다"], [["그는 집에 간다"]], language="ko")
+    metrics.bleu(["ကညီ ကျိာ် လၢ အဘျး"], [["ကညီ ကျိာ် လၢ အဘျး"]], language="ksw")  # with spaces
     assert len(caplog.messages) == 1
 
 
@@ -191,10 +192,15 @@ def test_the_language_of_paper_style_is_that_of_both_sides():
 def test_paper_style_knows_its_language_or_says_so(language, warned, caplog):
     text = "Geht ca. 1.500 m."
     assert metrics.paper_bleu([text] * 2, [[text]] * 2, language=language).value > 99
-    message = "Moses has no rules for the language xx, those of English are taken"
+    message = "Moses does not know the language xx, and takes English abbreviations"
     assert (message in caplog.text) is warned
     tokens = "geht ca . 1.500 m ." if warned else "geht ca. 1.500 m."
     assert metrics.paper_tokenize([text], language=language) == [tokens]
+
+
+def test_paper_style_of_a_language_without_spaces_is_warned_of(caplog):
+    metrics.paper_bleu(["我喜欢吃苹果，真的。"], [["我喜欢吃苹果，真的。"]], language="zh")
+    assert "Moses does not split the language zh into words" in caplog.text
 
 
 def test_paper_style_is_lowercased_normalised_and_tokenised():

@@ -10,13 +10,14 @@ from typing import NamedTuple
 import torch
 
 from mt.checkpoint import RunDirectory
-from mt.config import Config
+from mt.choices import Normalization
+from mt.config import Config, TokenizerConfig
 from mt.cores import available_cores
 from mt.data.batching import BatchLoader, Pair, cut_pairs
 from mt.data.corpus import load_split
 from mt.data.encoding import EncodedSplit, encode_split, ids_hash
 from mt.data.sampling import BatchSampler
-from mt.data.tokenizer import TokenizerPair, train_tokenizers
+from mt.data.tokenizer import Tokenizer, TokenizerPair, train_tokenizers
 from mt.device import keep_freed_memory, select_device
 from mt.models.seq2seq import build_model
 from mt.training.progress import Outcome
@@ -169,6 +170,8 @@ def _build_validator(
 ) -> Validator:
     valid = splits.valid.dataset
     pairs = [Pair(*ids) for ids in zip(valid["src_ids"][:], valid["tgt_ids"][:], strict=True)]
+    if world.is_writer and config.tokenizer.normalization is not Normalization.identity:
+        _look_for_changed_text(pairs, valid["tgt"][:], tokenizers.tgt, config.tokenizer)
     return Validator(
         cut_pairs(pairs, where="validation"),
         valid["tgt"][:],
@@ -178,6 +181,23 @@ def _build_validator(
         device=device,
         world=world,
     )
+
+
+def _look_for_changed_text(
+    pairs: Sequence[Pair], references: Sequence[str], tokenizer: Tokenizer, config: TokenizerConfig
+) -> None:
+    """Warn where translations cannot equal the references, for what the tokenizer makes of them."""
+    n_changed = sum(
+        bool(pair.tgt) and tokenizer.decode(pair.tgt).split() != reference.split()
+        for pair, reference in zip(pairs, references, strict=True)
+    )
+    if 10 * n_changed > len(pairs):
+        _log.warning(
+            "%s of %s validation references have characters that tokenizer.normalization=%s writes "
+            "otherwise, so that no translation can equal them; "
+            "tokenizer.normalization=identity keeps all",
+            f"{n_changed:,}", f"{len(pairs):,}", config.normalization.name,
+        )  # fmt: skip
 
 
 def _report(config: Config, trainer: Trainer, splits: Splits, device: torch.device) -> None:

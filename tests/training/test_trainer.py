@@ -16,7 +16,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mt.checkpoint import RunDirectory, load_checkpoint, save_checkpoint
-from mt.choices import Device, Keep, Metric, Precision, ScheduleKind
+from mt.choices import Device, Keep, Metric, Normalization, Precision, ScheduleKind
 from mt.config import Config, HoldoutConfig, SearchConfig, TrainerConfig
 from mt.cores import available_cores
 from mt.data.batching import BatchLoader
@@ -438,6 +438,29 @@ def test_an_epoch_ends_with_its_last_update(config: Config, accumulate: int) -> 
     assert epochs == sorted([0, 1] * (outcome.step // 2))
     assert events[0]["total_steps"] == outcome.step
     assert [event["epoch"] for event in events if event["event"] == "valid"] == [0, 1]
+
+
+@pytest.mark.parametrize(("normalization", "warned"), [("nmt_nfkc", True), ("identity", False)])
+def test_references_that_no_translation_can_equal_are_warned_of(
+    config: Config,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    normalization: str,
+    warned: bool,
+) -> None:
+    corpus = shutil.copytree(config.data.root, tmp_path / "corpus")
+    lines = (corpus / "valid.yy").read_text("utf-8").splitlines()
+    changed = [f"{line}…" if row % 5 == 0 else line for row, line in enumerate(lines)]
+    (corpus / "valid.yy").write_text("".join(f"{line}\n" for line in changed), "utf-8")
+    tokenizer = dataclasses.replace(config.tokenizer, normalization=Normalization[normalization])
+    data = dataclasses.replace(config.data, root=str(corpus))
+    train(change(dataclasses.replace(config, data=data, tokenizer=tokenizer), max_steps=1))
+    n_changed = math.ceil(len(lines) / 5)
+    message = (
+        f"{n_changed} of {len(lines)} validation references have characters that tokenizer.norm"
+    )
+    assert (message in caplog.text) is warned
+    assert ("no translation can equal" in caplog.text) is warned
 
 
 def test_existing_run_is_not_overwritten(config: Config) -> None:
