@@ -6,6 +6,7 @@ the training of the runs that tests share and a longer one: a wrong one is a fai
 
 import logging
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -29,13 +30,14 @@ jaxtyping.install_import_hook(
 _caches = tempfile.TemporaryDirectory(prefix="mt-tests-")
 os.environ["XDG_CACHE_HOME"] = _caches.name
 os.environ["HF_DATASETS_CACHE"] = f"{_caches.name}/datasets"
+os.environ["MPLCONFIGDIR"] = f"{_caches.name}/matplotlib"
 # The tests are of the CPU, also where torch could take a GPU.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 # One thread: there is a test process for every core, and more threads would wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 for _name in (
     "SACREBLEU_SEED", "MASTER_ADDR", "WORLD_SIZE", "RANK", "LOCAL_RANK", "HYDRA_FULL_ERROR",
-    "COLUMNS",
+    "COLUMNS", "MATPLOTLIBRC",
 ):  # fmt: skip
     os.environ.pop(_name, None)
 
@@ -124,6 +126,11 @@ def _own_run(name: str, tmp_path_factory: pytest.TempPathFactory, *, decoder: st
     trained = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with filelock.FileLock(f"{trained}.lock"):
         if not trained.exists():
-            with _unchecked_shapes():
-                make_tiny_run(trained, decoder)
+            try:
+                with _unchecked_shapes():
+                    make_tiny_run(trained, decoder)
+            except BaseException:  # the next process to want it must meet this error, not its ruins
+                for ruin in (trained, trained.with_name(f"{name}-corpus")):
+                    shutil.rmtree(ruin, ignore_errors=True)
+                raise
     return copy_run(trained, tmp_path_factory.mktemp("runs") / name)

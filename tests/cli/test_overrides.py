@@ -13,6 +13,7 @@ from mt.cli.overrides import (
 )
 from mt.cli.train import CONFIGS, compose_config
 from mt.config import Config, ModelConfig, OptimConfig, SearchConfig
+from mt.models.seq2seq import build_model
 
 FILES = sorted(str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*/*.yaml"))
 LANGUAGES = ["data.src=en", "data.tgt=cs"]
@@ -54,8 +55,38 @@ def test_an_experiment_is_what_its_name_says(
     assert (model.encoder_size, model.decoder_size) == (width, 2 * width)
     assert config.data.direction == direction
     assert config.data.name == name.split("_")[0]
-    assert (trainer.ema_decay, trainer.precision.name) == (0.999, "auto")
+    assert (trainer.ema_decay, trainer.precision.name, trainer.threads) == (0.999, "auto", 1)
     assert (config.tokenizer.kind.name, config.tokenizer.vocab_size) == ("bpe", 8000)
+    dropout = (model.embedding_dropout, model.state_dropout, model.output_dropout)
+    settings = (*dropout, model.word_dropout, trainer.batch_tokens)
+    if config.data.name == "tatoeba":
+        assert settings == (0.2, 0.2, 0.2, 0.0, 1500)
+    elif decoder == "fixed_context":
+        assert settings == (0.3, 0.3, 0.3, 0.1, 1400)
+    else:
+        assert settings == (0.3, 0.3, 0.4, 0.1, 1000)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "millions"),
+    [
+        ("experiment=quickstart", "1.21"),
+        ("experiment=quickstart model=baseline", "1.15"),
+        ("experiment=quickstart model.lexical=true", "1.54"),
+        ("experiment=tatoeba_en_de", "8.57"),
+        ("experiment=tatoeba_en_de model.lexical=false", "6.46"),
+        ("experiment=tatoeba_en_de_baseline", "5.41"),
+        ("experiment=multi30k_de_en", "8.57"),
+        ("experiment=multi30k_en_de", "16.00"),
+        ("experiment=multi30k_en_de_baseline", "5.41"),
+        ("experiment=multi30k_en_de_baseline model=attention model.lexical=false", "5.67"),
+    ],
+)
+def test_a_model_has_the_size_that_the_results_give(overrides: str, millions: str) -> None:
+    config = _compose([*overrides.split(), "run=x"])
+    n_pieces = config.tokenizer.vocab_size
+    model = build_model(config.model, src_vocab_size=n_pieces, tgt_vocab_size=n_pieces)
+    assert f"{model.n_parameters / 1e6:.2f}" == millions
 
 
 def test_the_defaults_are_those_of_the_results() -> None:

@@ -175,6 +175,7 @@ class _Terminal:
         environment = os.environ | {
             "XDG_STATE_HOME": str(state),
             "TERM": "dumb",
+            "INPUTRC": os.devnull,
             "PYTHONIOENCODING": "utf-8:strict",  # as in a locale such as de_DE.UTF-8
         }
         self.pid, self.descriptor = pty.fork()

@@ -1,6 +1,7 @@
 """The table of the ladder says what the runs' records say, row above row."""
 
 import json
+import re
 import runpy
 import subprocess
 import sys
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mt.cli.train import CONFIGS
+from mt.models.seq2seq import build_model
 
 LADDER = Path(__file__).resolve().parents[2] / "scripts" / "ladder"
 ROWS = sorted(path.stem for path in (CONFIGS / "experiment" / "ladder").glob("*.yaml"))
@@ -102,3 +104,13 @@ def test_every_row_says_what_it_changes_and_differs_from_the_row_below(row: str)
     assert len(script["_change"](path)) > 10
     assert (below is None) == (row == "base")
     assert below is None or _composed(row) != _composed(below)
+    page = (CONFIGS.parent / "docs" / "ladder.md").read_text("utf-8")
+    # A row that others stand on stands in the second table too, with fewer columns.
+    [cells] = re.findall(rf"^\| ({row}) \|" + r" ([^|]*) \|" * 8 + "$", page, re.M)
+    config = _composed(row)
+    n_pieces = config.tokenizer.vocab_size
+    model = build_model(
+        OmegaConf.to_object(config.model), src_vocab_size=n_pieces, tgt_vocab_size=n_pieces
+    )
+    size = f"{model.n_parameters / 1e6:.2f} M"
+    assert (cells[1], cells[2], cells[7]) == (below or "", script["_change"](path), size)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from waiting import wait_for
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TRAIN = """#!/usr/bin/env bash
@@ -58,10 +59,7 @@ def test_a_failed_training_ends_the_other(checkout: Path) -> None:
 def test_ctrl_c_ends_both(checkout: Path) -> None:
     _write(checkout / ".venv" / "bin" / "mt-train", TRAIN % "exec sleep 100")
     process = subprocess.Popen([checkout / "scripts" / "quickstart"], start_new_session=True)
-    for _ in range(200):
-        if (checkout / "attention.pid").exists():
-            break
-        time.sleep(0.05)
+    wait_for(checkout / "attention.pid")
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=60) != 0
     assert _ended(checkout)

@@ -1,6 +1,7 @@
 """The record of a run: every update once, in `metrics.jsonl` and in TensorBoard."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,3 +118,20 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
     assert [line.split()[1] for line in lines] == ["15/110", "20/110", "25/110", "30/110"]
     # 20 updates took 2 minutes, and 80 are left.
     assert lines[-1] == "update 30/110  loss 2.346  12,346 tokens/s  about 8 min left"
+
+
+def test_on_a_terminal_a_bar_moves_below_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.StreamHandler(sys.stderr)])
+    before = logging.getLogger().handlers
+    with Tracker(RunDirectory(tmp_path), step=2, total_steps=4) as tracker:
+        tracker.progress(3, loss=2.5, tokens_per_s=12345.6)
+        logging.getLogger("mt").warning("a word")
+        tracker.progress(4, loss=1.5, tokens_per_s=12345.6)
+    shown = capsys.readouterr().err
+    assert "\ra word\n" in shown  # the bar is wiped off before it
+    last = shown.rstrip().split("\r")[-1]
+    assert "4/4" in last and "loss 1.500, 12,346 tokens/s" in last
+    assert logging.getLogger().handlers == before

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch.distributed import TCPStore
 from torch.multiprocessing.spawn import start_processes
+from waiting import wait_for
 
 from mt.choices import Device
 from mt.config import Config, TrainerConfig
@@ -179,17 +180,20 @@ def fail(config: Config) -> None:
 
 def fail_beside_a_busy_one(config: Config) -> None:
     if os.environ["RANK"] == "1":
+        wait_for(Path(config.run))
         raise ZeroDivisionError("ours")
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as while a training takes it for a request
+    Path(config.run).touch()
     time.sleep(60)
 
 
 def test_the_error_is_told_though_a_busy_process_has_to_be_killed(
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(launch_module, "_GRACE", 0.5)
     with pytest.raises(ProcessFailedError, match="ZeroDivisionError: ours"):
-        launch(fail_beside_a_busy_one, Config(run="run"), 2)
+        launch(fail_beside_a_busy_one, Config(run=str(tmp_path / "busy")), 2)
 
 
 def test_an_error_of_ours_in_a_process_is_told_with_its_traceback() -> None:
