@@ -37,6 +37,7 @@ def test_every_file_passes_the_checks(file: str) -> None:
         ("multi30k_en_de", "en-de", "conditional", True, 384, 20),
         ("multi30k_en_fr", "en-fr", "conditional", True, 384, 20),
         ("multi30k_de_en", "de-en", "conditional", True, 256, 20),
+        ("multi30k_en_de_attention", "en-de", "attention", False, 256, 15),
         ("multi30k_en_de_baseline", "en-de", "fixed_context", True, 256, 20),
         ("multi30k_de_en_baseline", "de-en", "fixed_context", True, 256, 20),
         ("tatoeba_en_de", "en-de", "conditional", True, 256, 6),
@@ -61,7 +62,7 @@ def test_an_experiment_is_what_its_name_says(
     settings = (*dropout, model.word_dropout, trainer.batch_tokens)
     if config.data.name == "tatoeba":
         assert settings == (0.2, 0.2, 0.2, 0.0, 1500)
-    elif decoder == "fixed_context":
+    elif decoder in ("attention", "fixed_context"):
         assert settings == (0.3, 0.3, 0.3, 0.1, 1400)
     else:
         assert settings == (0.3, 0.3, 0.4, 0.1, 1000)
@@ -79,7 +80,7 @@ def test_an_experiment_is_what_its_name_says(
         ("experiment=multi30k_de_en", "8.57"),
         ("experiment=multi30k_en_de", "16.00"),
         ("experiment=multi30k_en_de_baseline", "5.41"),
-        ("experiment=multi30k_en_de_baseline model=attention model.lexical=false", "5.67"),
+        ("experiment=multi30k_en_de_attention", "5.67"),
     ],
 )
 def test_a_model_has_the_size_that_the_results_give(overrides: str, millions: str) -> None:

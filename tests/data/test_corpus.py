@@ -2,11 +2,14 @@
 
 import dataclasses
 import gzip
+import hashlib
 import json
+import re
 import resource
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
+from zipfile import ZipFile
 
 import datasets
 import pytest
@@ -319,6 +322,17 @@ def test_multi30k(corpora: Path, split: str, n_rows: int, no_network: list[objec
 
 
 @pytest.mark.slow
+def test_the_readme_has_the_checksums_of_the_public_corpora(corpora: Path) -> None:
+    text = (Path(__file__).parents[2] / "data" / "README.md").read_text("utf-8")
+    sums = re.findall(r"^    ([0-9a-f]{64})  (\S+\.(?:en|de|fr))$", text, re.M)
+    assert len(sums) == 15
+    for digest, name in sums:
+        content = gzip.decompress((corpora / "multi30k" / f"{name}.gz").read_bytes())
+        assert digest == hashlib.sha256(content).hexdigest(), name
+    with ZipFile(corpora / "tatoeba" / "deu-eng.zip") as archive:
+        assert f"`{hashlib.sha256(archive.read('deu.txt')).hexdigest()}`" in text
+
+
 def test_tatoeba(corpora: Path, no_network: list[object]) -> None:
     options = carved(
         corpora / "tatoeba",
