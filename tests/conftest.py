@@ -8,22 +8,25 @@ import logging
 import os
 import shutil
 import signal
+import sys
 import tempfile
+import typing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import beartype
 import filelock
 import hypothesis
 import jaxtyping
 import pytest
 import torch
+from jaxtyping import jaxtyped
 
 # Before anything imports these modules. The tower: an int where a float is wanted is right.
-jaxtyping.install_import_hook(
-    ["mt.models", "mt.search", "mt.decoding"],
-    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
-)
+_COMPUTING = ("mt.models", "mt.search", "mt.decoding")
+_CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+jaxtyping.install_import_hook(_COMPUTING, _CHECKER)
 
 # No test may read what an earlier run of the tests or the user left, nor leave anything to them;
 # the commands that tests start inherit these.
@@ -46,6 +49,22 @@ from tiny_run import copy_run, make_tiny_run, write_tiny_corpus  # noqa: E402
 from mt.garbage import spare_garbage_collector  # noqa: E402
 
 spare_garbage_collector()
+
+
+def _check_shapes_of_named_tuples() -> None:
+    """Check the fields of what is passed between these modules, which the hook leaves alone."""
+    checker = beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))
+    for name, module in list(sys.modules.items()):
+        if name.startswith((*_COMPUTING, "mt.data.batching")):
+            for kind in vars(module).values():
+                is_own = getattr(kind, "__module__", None) == name and hasattr(kind, "_fields")
+                hints = typing.get_type_hints(kind) if is_own else {}
+                if "Tensor" in str(hints):
+                    kind.__new__.__annotations__ = hints
+                    kind.__new__ = staticmethod(jaxtyped(kind.__new__, typechecker=checker))
+
+
+_check_shapes_of_named_tuples()
 
 # A shell that starts the tests in the background makes them ignore Ctrl-C, and with them the
 # commands that they start and send it to.

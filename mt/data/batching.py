@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from mt.data.sampling import BatchSampler
@@ -35,8 +36,8 @@ class Pair(NamedTuple):
 class Sources(NamedTuple):
     """Padded sources: `src` (B, S) int64, each row ends in EOS; `src_lengths` (B,) counts it."""
 
-    src: Tensor
-    src_lengths: Tensor
+    src: Int[Tensor, "B S"]
+    src_lengths: Int[Tensor, " B"]
 
 
 class Batch(NamedTuple):
@@ -49,10 +50,10 @@ class Batch(NamedTuple):
         tgt_out: (B, T) int64, each row ends in EOS.
     """
 
-    src: Tensor
-    src_lengths: Tensor
-    tgt_in: Tensor
-    tgt_out: Tensor
+    src: Int[Tensor, "B S"]
+    src_lengths: Int[Tensor, " B"]
+    tgt_in: Int[Tensor, "B T"]
+    tgt_out: Int[Tensor, "B T"]
 
     @property
     def n_tokens(self) -> int:

@@ -188,3 +188,6 @@ def test_annotated_shapes_are_checked_while_tests_run() -> None:
     memory = _memory(attention, [5, 2])
     with pytest.raises(TypeCheckError):
         attention(torch.randn(2, WIDTH, dtype=torch.double), memory)
+    for mask in (memory.mask[:, 1:], memory.mask.float()):
+        with pytest.raises(TypeCheckError):
+            Memory(memory.states, memory.keys, mask)
