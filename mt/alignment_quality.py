@@ -28,11 +28,11 @@ class AlignmentQuality(NamedTuple):
         error_rate: 1 - 2 |A ∩ G| / (|A| + |G|), where A links each target word to the source word
             it looked at most, and G are the gold links, all of them sure: the alignment error rate
             of Och & Ney 2003, section 5. 0 is perfect agreement.
-        mass: The share of a target word's attention that lies on its gold source words, the mean
-            over the target words that have some.
-        diagonal: The error rate of a model that looks nowhere: each target word linked to the
+        mass: The share of a target word's attention that lies on its gold source words, averaged
+            over the target words that have gold links.
+        diagonal: The error rate of links that ignore the words: each target word linked to the
             source word at the same share of the way through the sentence.
-        least: The least error rate that one link for each target word allows.
+        least: The lowest error rate possible with one link for each target word.
     """
 
     error_rate: float

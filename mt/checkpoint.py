@@ -60,11 +60,11 @@ class RunDirectory:
     def _exists(self) -> FileExistsError:
         advice = "choose another directory by run=DIR"
         if self.resumable:
-            advice = f"go on with it by {self.resuming}, or {advice}"
+            advice = f"resume it with {self.resuming}, or {advice}"
         elif self.config_path.is_file():
             try:
                 with self.held():
-                    advice += ", or delete this one, where nothing was saved yet to go on from"
+                    advice += ", or delete this one, which holds nothing to resume from"
             except ValueError as another:
                 return FileExistsError(str(another))
         return FileExistsError(f"{self.path} exists already and is not overwritten: {advice}")
@@ -161,7 +161,7 @@ class RunDirectory:
                 raise ValueError("it is empty")
             if "${" in text:
                 raise ValueError(
-                    "it has ${, which would bring in what this machine has; mt-train writes none"
+                    "it has ${, which would be filled in from this machine; mt-train writes none"
                 )
             return cast(Config, OmegaConf.to_object(OmegaConf.merge(schema, saved)))
         except (OmegaConfBaseException, OSError, ValueError, yaml.YAMLError) as error:

@@ -205,7 +205,7 @@ def _warn_of_other_corpora(names: Sequence[str], configs: Sequence[Config]) -> N
 
 
 def _check_complete(paths: Sequence[Path], checkpoint: str, sets: Sequence[EvaluationSet]) -> None:
-    """Look at checkpoints, logs, text and seed, so that a fault is told before a run translates.
+    """Check checkpoints, logs, text and seed, to report a fault before any run translates.
 
     Raises:
         FileNotFoundError, ValueError: As in `compare`.

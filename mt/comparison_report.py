@@ -29,7 +29,7 @@ _REPORT = "report.md"
 _PICTURES = ("bleu_by_length", "gradient_reach")
 _ORIGIN = "Runs: `"
 _OTHER_VOCABULARIES = (
-    "The systems have different vocabularies, so their perplexities (a token) cannot be compared."
+    "The systems have different vocabularies, so their per-token perplexities cannot be compared."
 )
 
 
@@ -72,8 +72,8 @@ def check_replaceable(folder: Path) -> None:
     lines = report.read_text(encoding="utf-8", errors="replace").splitlines()
     if not any(line.startswith(_ORIGIN) for line in lines):
         raise ValueError(
-            f"{report} is there already and no report of a comparison: name another folder by "
-            "--output"
+            f"{report} is there already and is not the report of a comparison: name another folder "
+            "by --output"
         )
 
 
@@ -190,10 +190,10 @@ def _split_section(comparison: Comparison, split: SplitComparison, pictures: Seq
             "",
             "The L2 norm of the gradient of a sentence's teacher-forced loss (summed over its "
             f"target tokens) at the embedding of each source piece, in up to {REACH_PAIRS:,} "
-            "sentences from all over the set. The least reached tenth of a "
-            f"sentence gets this share of the sentence's mean: {', '.join(weakest)}. Compare the "
-            "shapes of the curves rather than their levels, which depend on the loss and on the "
-            "size of the embeddings too.",
+            "sentences spread over the set. In the tenth of a sentence that the gradient reaches "
+            f"least, its norm is this share of the sentence's mean: {', '.join(weakest)}. Compare "
+            "the shapes of the curves rather than their levels, which also depend on the loss and "
+            "on the size of the embeddings.",
             "",
             f"![Gradient norm by source position]({reach})",
             "",
@@ -219,7 +219,7 @@ def _bleu(score: SystemScore, split: SplitComparison) -> str:
 
 
 def _can_resample(split: SplitComparison) -> bool:
-    """Return whether resamples of so many sentences say anything: of one all are the same."""
+    """Return whether there are enough sentences to resample: of one, all resamples are alike."""
     return len(split.data.sources) >= FEWEST_SENTENCES
 
 
@@ -279,8 +279,9 @@ def _alignment_note(split: SplitComparison) -> list[str]:
         return []
     [yardstick, *_] = measured  # the same for all systems
     return [
-        "AER: alignment error rate of attention against the gold word alignment; the diagonal has "
-        f"{yardstick.diagonal:.3f}, and with one link per word the least is {yardstick.least:.3f}"
+        "AER: alignment error rate of attention against the gold word alignment; diagonal links "
+        f"have {yardstick.diagonal:.3f}, and the best possible with one link per word is "
+        f"{yardstick.least:.3f}"
     ]
 
 

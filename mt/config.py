@@ -54,9 +54,9 @@ HOLDOUT_BOTH = "both"  # of `data.holdout.by`
 class HoldoutConfig:
     """Carve splits out of a corpus that has none, by a hash of its sentences.
 
-    `both` keeps pairs that share a sentence of either language in one split, directly or through
-    other pairs, so that no test sentence and no reference leaks into training; it holds all
-    sentences in memory. A language hashes that side alone, a sentence at a time.
+    `both` keeps together, in one split, pairs that share a sentence of either language, directly or
+    through other pairs, so that no test sentence and no reference leaks into training; it holds all
+    sentences in memory. With a language, only that side is hashed, a sentence at a time.
     """
 
     by: str | None = _option(
@@ -121,8 +121,8 @@ class DataConfig:
     holdout: HoldoutConfig = field(default_factory=HoldoutConfig)
     multi_reference: bool = _option(
         False,
-        "pairs with the same source are several references of one sentence; validation in "
-        "training, which chooses the checkpoint, takes every pair by itself",
+        "take pairs with the same source as several references for one sentence; validation "
+        "during training, which chooses the checkpoint, still takes every pair by itself",
     )
     max_length: int = _option(
         128, "training pairs with more pieces than this on a side are left out"
@@ -164,7 +164,7 @@ class TokenizerConfig:
     """The subword vocabulary, learned by sentencepiece from the training split."""
 
     kind: TokenizerKind = _option(TokenizerKind.unigram, "the subword model")
-    vocab_size: int = _option(2000, "pieces; of each language, where joint=false")
+    vocab_size: int = _option(2000, "number of pieces; with joint=false, for each language")
     joint: bool = _option(True, "one vocabulary for both languages")
     character_coverage: float = _option(
         1.0, "share of the text's characters that pieces spell; the rest are spelt in bytes"
@@ -283,11 +283,11 @@ class OptimConfig:
     lr: float = _option(1e-3, "the learning rate after warm-up, the highest")
     weight_decay: float = _option(0.0, "of adamw; with adam it is an L2 penalty in the gradient")
     label_smoothing: float = _option(0.1, "share of the probability spread evenly over all pieces")
-    clip_norm: float = _option(1.0, "the gradient's norm is at most this")
+    clip_norm: float = _option(1.0, "gradients of a larger norm are scaled down to this one")
     schedule: ScheduleKind = _option(
         ScheduleKind.cosine, "the course of the learning rate after warm-up"
     )
-    warmup_steps: int = _option(200, "updates of a learning rate that rises from near 0 to lr")
+    warmup_steps: int = _option(200, "updates over which the learning rate rises from near 0 to lr")
     min_lr: float = _option(1e-6, "the schedule goes no lower; cosine ends here")
     plateau_factor: float = _option(0.5, "what plateau multiplies the learning rate by")
     plateau_patience: int = _option(
@@ -326,20 +326,20 @@ class TrainerConfig:
 
     max_epochs: int = _option(
         10,
-        "passes over the training data; with more on resuming, a cosine rate goes on along the "
-        "longer curve",
+        "passes over the training data; if raised on resuming, a cosine schedule continues along "
+        "the longer curve",
     )
     max_steps: int | None = _option(None, "optimizer updates; null: max_epochs alone decides")
     batch_tokens: int = _option(2000, "padded tokens of a batch, on its longer side")
     accumulate: int = _option(1, "batches per update, weighted by their tokens")
     processes: int | None = _option(
         None,
-        "processes that share an update's batches out, a divisor of accumulate; null: the largest "
-        "for which there are cores (or CUDA devices); changes the speed, not what is learned",
+        "processes among which an update's batches are shared, a divisor of accumulate; null: the "
+        "largest for which there are cores (or CUDA devices); changes speed, not what is learned",
     )
     precision: Precision = _option(
         Precision.fp32,
-        "number format of large matrix products; auto: bf16 where the device multiplies it",
+        "number format of large matrix products; auto: bf16 if the device has instructions for it",
     )
     device: Device = _option(Device.auto, "auto: cuda where there is one")
     threads: int | None = _option(
@@ -349,8 +349,8 @@ class TrainerConfig:
     validation_beam_size: int = _option(1, "beam of the search that gives valid/bleu")
     metric: Metric = _option(
         Metric.bleu,
-        "what chooses the best checkpoint and stops early; while BLEU is below 1, which is noise, "
-        "the loss does",
+        "what decides on the best checkpoint and early stopping; while BLEU is below 1, which is "
+        "noise, the loss does",
     )
     patience: int | None = _option(
         None, "validations without progress before training stops; null: it never does"
@@ -361,7 +361,7 @@ class TrainerConfig:
         False, "at the end, write the mean of the kept checkpoints as averaged.pt"
     )
     ema_decay: float = _option(
-        0.0, "judge and keep a moving average of the parameters, with this decay; 0: off"
+        0.0, "validate and save a moving average of the parameters, with this decay; 0: off"
     )
     samples: int = _option(
         4, "validation sentences whose translation and attention TensorBoard shows"
@@ -405,8 +405,8 @@ class SearchConfig:
 
     beam_size: int = _option(
         5,
-        "translations kept at every step, after training (trainer.validation_beam_size is for "
-        "validation); 1: greedy search",
+        "hypotheses kept at every step, except in validation during training (see "
+        "trainer.validation_beam_size); 1: greedy search",
     )
     length_penalty: float = _option(
         1.0, "alpha of Wu et al. 2016, eq. 14: higher makes translations longer"
@@ -416,7 +416,7 @@ class SearchConfig:
         "a translation has at most max_length_ratio * source pieces + max_length_offset pieces",
     )
     max_length_offset: int = _option(
-        10, "pieces; see max_length_ratio; the end of the sentence counts"
+        10, "pieces; see max_length_ratio; the end-of-sentence symbol counts as one"
     )
     batch_size: int = _option(192, "sentences that are translated together")
 
@@ -445,7 +445,7 @@ class Config:
     run: str = _option("???", "the folder of the run")
     resume: bool = _option(False, "go on from the run's last checkpoint")
     seed: int = _option(
-        1, "decides parameters, dropout, order of the batches and drawn segmentations"
+        1, "decides initial parameters, dropout, order of the batches and sampled segmentations"
     )
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)

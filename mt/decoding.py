@@ -75,9 +75,9 @@ def _own_precision(model: Seq2Seq) -> torch.autocast:
 def _for_each(
     work: Callable[[list[int]], None], batches: list[list[int]], *, device: torch.device
 ) -> None:
-    """Do the batches, on a CPU as many at once as torch has threads, each with one of them.
+    """Run the batches; on a CPU as many at once as torch has threads, each batch on one of them.
 
-    Products of a few rows gain little from a second thread; a second batch gains all of it.
+    Products of a few rows gain little from a second thread; a second batch makes full use of it.
     """
     n_threads = torch.get_num_threads()
     if device.type != "cpu" or min(n_threads, len(batches)) <= 1:

@@ -7,8 +7,8 @@ from functools import cache
 
 import torch
 
-# Parameters of glibc's mallopt. Free memory at the end of the heap is handed back above the first,
-# and a buffer is mapped by itself from the second on, of which older versions refuse a larger one.
+# Thresholds of glibc's mallopt: above the first, free memory at the end of the heap is handed back;
+# from the second on, a buffer is mapped by itself. Older versions cap it at _LARGEST_THRESHOLD.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_THRESHOLD = 2**25
 
@@ -39,8 +39,8 @@ def select_precision(name: str, device: torch.device) -> str:
 def _warn_of_emulation(device: str) -> None:
     """Say it once in a process, however many models it loads."""
     _log.warning(
-        "precision=bf16: this %s is not known to multiply bf16, and one that does not takes "
-        "several times as long as with fp32; give fp32, or auto, which chooses",
+        "precision=bf16: this %s is not known to support bf16, and emulating it takes several "
+        "times as long as fp32; give fp32, or auto, which chooses",
         device,
     )
 
@@ -70,8 +70,8 @@ def select_device(name: str) -> torch.device:
 def keep_freed_memory() -> None:
     """Let glibc, where it is the C library, keep what is freed for the next large buffer.
 
-    Else it hands the buffers of a training update back to the system, and every page of the next
-    ones costs a fault. It is for good in this process.
+    Otherwise it hands the buffers of a training update back to the system, and every page of the
+    next ones costs a page fault. The setting lasts as long as this process.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

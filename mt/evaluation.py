@@ -52,11 +52,11 @@ class Evaluation:
         scores: BLEU and chrF, TER where the language has one, and what else was asked for.
         faults: Of the hypotheses.
         reference_faults: Of the first references, to compare.
-        unfinished: Percentage of the hypotheses that met the length limit.
+        unfinished: Percentage of the hypotheses that reached the length limit.
         teacher_forced: The loss on all references; None if no pair has text on both sides, and
-            of several models together.
-        alignment: Attention against the gold alignment; None without either, and of several models
-            together.
+            for several models together.
+        alignment: Attention against the gold alignment; None if one of them is missing, and for
+            several models together.
         seconds: Wall-clock time of the translation, without loading.
     """
 

@@ -21,11 +21,11 @@ from mt.file_names import as_file_name, joined_names, numbered
 def hypotheses_path(
     system: System, evaluation: Evaluation, data: EvaluationSet, folder: Path
 ) -> Path:
-    """Return a file that no other evaluation has: named by set, update and what is not usual.
+    """Return a file that no other evaluation uses, named by set, update and non-default options.
 
-    The last, the best and an averaged model may be of the same update, and a checkpoint may be a
-    file from elsewhere, whose path is hashed. Where another file or split of the same name has been
-    translated, or together with other runs of the same names, a number follows.
+    The last, the best and an averaged model may be of the same update, so a name other than best is
+    added; a checkpoint from elsewhere adds a hash of its path. A number follows if the name is
+    taken by another file or split, or by an ensemble with other runs of the same names.
     """
     run, own = RunDirectory(system.path), system.config.search
     parts = [as_file_name(evaluation.name), str(system.step)]
@@ -98,8 +98,8 @@ def write_evaluation(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_text(evaluation.hypotheses))
     references = data.reference_files
-    # sacrebleu would score by blank lines, take a mark for a part of the first word, and takes for
-    # gzip what is named so.
+    # sacrebleu would score against blank lines and take a byte order mark for part of the first
+    # word, and it tells gzip by the file's name.
     has_blanks = any(len(group) < len(references) for group in data.references)
     has_marks = any(has_byte_order_mark(CorpusFile(file)) for file in references)
     are_misnamed = any(is_gzip(file) != (file.suffix == ".gz") for file in references)
@@ -136,9 +136,9 @@ def sacrebleu_command(
 
 
 def _write_references(data: EvaluationSet, path: Path) -> tuple[Path, ...]:
-    """Write one file a reference; sentences with fewer repeat their first, which BLEU ignores.
+    """Write one file for each reference; sentences with fewer repeat the first: BLEU ignores that.
 
-    Evaluations of the same references share the files; of others, a number follows.
+    Evaluations with the same references share the files; those with others get a number.
     """
     width = max(len(group) for group in data.references)
     paths = []

@@ -24,7 +24,7 @@ class EvaluationSet:
     Attributes:
         name: The split, or the name of the source file without `.gz`.
         sources: Raw source sentences; blank ones are kept, so that lines stay aligned.
-        references: For each source, its raw reference translations; a blank one only by itself.
+        references: For each source, its raw reference translations; a blank one only if alone.
         origin: The absolute path of the file of sources or, of a split, of the folder `data.root`;
             None for a split from the corpus's own home.
         reference_files: Plain files that hold the references, where there are such.
@@ -52,8 +52,8 @@ def default_split(config: DataConfig) -> str:
     name = next((name for name in names if name.startswith("test")), names[-1])
     if name in ("train", "valid"):
         _log.warning(
-            "%s has no test split: the split %s is taken, which training has seen or has chosen "
-            "the checkpoint by",
+            "%s has no test split: taking the split %s, which training has seen or has used to "
+            "choose the checkpoint",
             config.name,
             name,
         )

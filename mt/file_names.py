@@ -32,14 +32,14 @@ def numbered(name: str) -> Iterator[str]:
 
 
 def check_writable(folder: Path, *, option: str) -> None:
-    """Look whether results can be written into a folder, before the time that they take.
+    """Check that results can be written into a folder, before time is spent on them.
 
     Args:
         folder: It need not exist yet.
-        option: That which names another one, for the message.
+        option: The option that names another folder, for the message.
 
     Raises:
-        ValueError: It, or what would hold it, is a file, or nothing can be written there.
+        ValueError: The folder or one above it is a file, or nothing can be written there.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():

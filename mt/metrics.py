@@ -85,7 +85,7 @@ def sets_spaces(language: str) -> bool:
 
 
 def has_ter(language: str) -> bool:
-    """Say whether `ter` of a language counts less than whole sentences: of Thai it would not."""
+    """Say whether `ter` counts units below the sentence in a language: in Thai it would not."""
     return _short_code(language) not in _UNSPLIT
 
 
@@ -116,7 +116,7 @@ def bleu(
 ) -> Score:
     """Compute corpus BLEU of raw text (Papineni et al. 2002; Post 2018).
 
-    Of references that look like text without spaces, in a language that is to set them, it warns.
+    It warns if references seem to have no spaces, in a language that should have them.
 
     Args:
         hypotheses: Raw translations.
@@ -142,8 +142,8 @@ def _look_unspaced(references: Sequence[Sequence[str]]) -> bool:
 def _warn_of_no_spaces(language: str) -> None:
     """Say it once in a process, however often a training validates."""
     _log.warning(
-        "BLEU of the language %r is of words between spaces, which the references hardly have: "
-        "call the language, and with it its files, by its code, such as zh, ja or th",
+        "BLEU for the language %r counts words between spaces, which the references hardly have: "
+        "name the language, and so its files, by its code, such as zh, ja or th",
         language,
     )
 
@@ -178,14 +178,14 @@ def paper_bleu(
 
     if not sets_spaces(language):
         _log.warning(
-            "BLEU lc.norm.tok: Moses does not split the language %s into words, so that this score "
-            "is of whole clauses: take BLEU",
+            "BLEU lc.norm.tok: Moses does not split the language %s into words, so this score "
+            "counts whole clauses: use plain BLEU",
             language,
         )
     elif _short_code(language) not in NonbreakingPrefixes().available_langs:
         _log.warning(
-            "BLEU lc.norm.tok: Moses does not know the language %s, and takes English "
-            "abbreviations and no rules of a language: it knows codes of two letters, such as de",
+            "BLEU lc.norm.tok: Moses does not know the language %s, and uses English "
+            "abbreviations and no language's own rules: it knows two-letter codes, such as de",
             language,
         )
     counts = [len(group) for group in references]
@@ -265,11 +265,11 @@ def paired_bootstrap(
 
 
 def check_resampling_seed() -> None:
-    """Look whether sacreBLEU can draw the resamples from the SACREBLEU_SEED of the environment.
+    """Check that sacreBLEU can draw the resamples from the SACREBLEU_SEED of the environment.
 
     Raises:
-        ValueError: It is neither a positive whole number nor none. Of 0 sacreBLEU makes none, which
-            is another draw each time, and calls it 0.
+        ValueError: It is neither a positive whole number nor none. sacreBLEU takes 0 for none,
+            which draws anew each time, but reports it as 0.
     """
     seed = os.environ.get("SACREBLEU_SEED", "1")
     if seed.lower() != "none" and not (re.fullmatch("[0-9]+", seed) and int(seed)):
@@ -282,7 +282,7 @@ def check_resampling_seed() -> None:
 def _p_value(result: Result, first_score: float) -> float | None:
     if result.p_value is None:
         return None
-    # sacreBLEU calls two systems that never differ significantly different (0 > 0 is never true).
+    # sacreBLEU finds a significant difference if two systems never differ (0 > 0 is never true).
     return 1.0 if result.score == first_score else float(result.p_value)
 
 

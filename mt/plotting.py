@@ -30,8 +30,8 @@ _DEFAULT_FONT = "DejaVu Sans"  # comes with matplotlib
 # These cover code points with something else than the character's own shape.
 _NO_TEXT_FONTS = ("Last Resort", "STIX", "cm")
 
-# Okabe and Ito's palette: tellable apart with every common kind of colour blindness; the markers
-# say it again.
+# Okabe and Ito's palette: can be told apart with every common kind of colour blindness; the markers
+# repeat the distinction.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _GREY = "#5A5A5A"
@@ -268,7 +268,7 @@ def _line_style(number: int) -> dict[str, object]:
     round_, color = divmod(number, len(_COLORS))
     return {
         "color": _COLORS[color],
-        "marker": _MARKERS[(color + round_) % len(_MARKERS)],  # others at each round of the colors
+        "marker": _MARKERS[(color + round_) % len(_MARKERS)],  # others at each round of the colours
         "markersize": 5,
         "linewidth": 1.8,
     }

@@ -69,9 +69,9 @@ class _Move(NamedTuple):
 
 
 class _Record(NamedTuple):
-    """A `_Move` off the device and as arrays, whose single numbers and rows are read fast.
+    """A `_Move` copied off the device into arrays, whose elements and rows are fast to read.
 
-    Lists would be as fast, but there would be so many that the garbage collector comes.
+    Lists would be as fast, but so many of them would set off the garbage collector.
     """
 
     place: np.ndarray
@@ -109,10 +109,10 @@ def beam_search(
         step: Maps tokens (N,) and a state to log-probabilities (N, V), which the search overwrites,
             weights (N, S) or None, and the state after.
         state: The state of B sentences, one row each, before BOS is read.
-        beam_size: K, live prefixes a sentence.
-        max_length: The most tokens of each sentence, EOS included, (B,).
+        beam_size: K, the number of live prefixes of a sentence.
+        max_length: The most tokens of each translation, EOS included, (B,).
         length_penalty: α of Wu et al. 2016, eq. 14; 0 ranks by log-probability.
-        n_best: How many hypotheses to return a sentence, at most `beam_size`.
+        n_best: How many hypotheses to return for each sentence, at most `beam_size`.
 
     Returns:
         `n_best` hypotheses per sentence, best first (fewer where the beam found fewer).

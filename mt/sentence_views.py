@@ -40,7 +40,7 @@ class Example(NamedTuple):
 
 
 def length_unit(language: str) -> str:
-    """Return what sentences of a language are measured in: words, or characters without spaces."""
+    """Return the unit of sentence length: words, or characters in a language without spaces."""
     return "words" if metrics.sets_spaces(language) else "characters"
 
 

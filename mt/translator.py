@@ -33,8 +33,8 @@ class Translation:
     """One translation of one sentence.
 
     Attributes:
-        source: The text that was translated: of what was given the first 1,000 pieces, and U+FFFD
-            for lone surrogates.
+        source: The text that was translated: at most the first 1,000 pieces of what was given,
+            with U+FFFD for lone surrogates.
         text: The translation, plain text without line breaks; empty for a blank source.
         score: Length-normalised log-probability (nats) by which the search ranks; 0 for a blank
             source.
@@ -144,8 +144,8 @@ class Translator:
         hundreds of thousands of sentences in parts.
 
         Raises:
-            ValueError: `sentences` is one string, something in it is none, an option is out of its
-                range, or the model is so damaged that no translation has a finite probability.
+            ValueError: `sentences` is one string, or not all strings; an option is out of its
+                range; or the model is so damaged that no translation has a finite probability.
         """
         best = self.translate_n_best(
             sentences,
@@ -208,7 +208,7 @@ class Translator:
         return any(model.has_attention for model in self.models)
 
     def is_unfinished(self, translation: Translation) -> bool:
-        """Say whether the length limit ended a translation of `translate`, not the model."""
+        """Say whether the length limit, not the model, ended a translation made by `translate`."""
         n_pieces = len(translation.source_tokens)
         return n_pieces > 0 and len(translation.tokens) + 1 >= length_limit(self.search, n_pieces)
 
@@ -275,7 +275,7 @@ class Translator:
 def _checked(sentence: object, number: int) -> str:
     if not isinstance(sentence, str):
         raise ValueError(
-            f"sentences[{number}]={repr(sentence)[:_EXCERPT]} is no string; expected a list of "
-            "strings: decode bytes, leave out what is missing"
+            f"sentences[{number}]={repr(sentence)[:_EXCERPT]} is not a string; expected a list of "
+            "strings: decode bytes, and leave out missing values"
         )
     return sentence

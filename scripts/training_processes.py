@@ -17,7 +17,7 @@ from mt.training.world import World
 
 
 class TrainingProcesses:
-    """So many processes of one thread each; an update takes a batch from each of them.
+    """Processes of one thread each, as many as an update has batches; each does one of those.
 
     Args:
         make_update: Called in every process, returns what does an update there with its batch and

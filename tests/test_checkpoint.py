@@ -136,14 +136,16 @@ def test_the_configuration_is_plain_text(tmp_path: Path) -> None:
 def test_something_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     config = Config(run=str(tmp_path / "a, run"))
     _create(config)
-    message = "not overwritten: choose another .*, or delete this one, where nothing was saved yet"
+    message = (
+        "not overwritten: choose another .*, or delete this one, which holds nothing to resume from"
+    )
     with pytest.raises(FileExistsError, match=message):
         _create(config)
     (tmp_path / "a, run" / "checkpoints" / "previous.pt").touch()
     before = (tmp_path / "a, run" / "config.yaml").read_bytes()
     config.seed = 99
     message = (
-        "run exists already and is not overwritten: go on with it by run='.*a\\\\, run' resume=true"
+        "run exists already and is not overwritten: resume it with run='.*a\\\\, run' resume=true"
     )
     with pytest.raises(FileExistsError, match=message):
         _create(config)
@@ -210,7 +212,7 @@ def test_what_is_no_run_is_not_opened(tmp_path: Path) -> None:
         ("3", "Invalid loaded object type: int"),
         ("- 1", "Cannot merge DictConfig with ListConfig"),
         ("{model: {embedding_size: -4}}", "model.embedding_size=-4: expected"),
-        ("{run: 'http://host/${oc.env:HOME}'}", r"it has \$\{, which would bring in what this"),
+        ("{run: 'http://host/${oc.env:HOME}'}", r"it has \$\{, which would be filled in from this"),
     ],
 )
 def test_a_damaged_configuration_is_a_clear_error(tmp_path: Path, text: str, reason: str) -> None:
@@ -242,7 +244,9 @@ def test_a_run_that_is_being_trained_is_not_to_be_deleted(tmp_path: Path) -> Non
         pytest.raises(FileExistsError, match=r"^another process is training in .*/run"),
     ):
         RunDirectory.new(run.path)
-    with pytest.raises(FileExistsError, match="or delete this one, where nothing was saved yet"):
+    with pytest.raises(
+        FileExistsError, match="or delete this one, which holds nothing to resume from"
+    ):
         RunDirectory.new(run.path)
 
 

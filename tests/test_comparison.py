@@ -273,8 +273,8 @@ class TestComparison:
         lines = plain_table(compared, changed).splitlines()[2:5]
         assert [re.sub("  +", "  ", line) for line in lines] == [headings, first, second]
         note = (
-            "AER: alignment error rate of attention against the gold word alignment; the diagonal "
-            "has 0.750, and with one link per word the least is 0.050"
+            "AER: alignment error rate of attention against the gold word alignment; diagonal "
+            "links have 0.750, and the best possible with one link per word is 0.050"
         )
         assert note in plain_table(compared, changed).splitlines()
         report = write_report(compared, tmp_path).read_text("utf-8").splitlines()

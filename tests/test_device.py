@@ -59,7 +59,7 @@ def test_bf16_is_taken_where_the_processor_multiplies_it(
     with caplog.at_level(logging.WARNING):
         assert select_precision(name, torch.device("cpu")) == chosen
         select_precision(name, torch.device("cpu"))  # a second model
-    assert caplog.text.count("this processor is not known to multiply bf16") == int(warned)
+    assert caplog.text.count("this processor is not known to support bf16") == int(warned)
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -73,7 +73,7 @@ def test_emulated_bf16_of_a_gpu_does_not_count(
     gpu = torch.device("cuda")
     assert select_precision("auto", gpu) == ("bf16" if native else "fp32")
     assert select_precision("bf16", gpu) == "bf16"
-    assert ("this GPU is not known to multiply bf16" in caplog.text) is not native
+    assert ("this GPU is not known to support bf16" in caplog.text) is not native
 
 
 def test_an_unknown_precision_is_refused() -> None:

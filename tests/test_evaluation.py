@@ -306,7 +306,7 @@ def test_the_default_split_is_a_test_split(system, caplog):
     assert default_split(without) == "news"
     assert not caplog.text
     assert default_split(replace(data, splits={"train": "train", "valid": "dev"})) == "valid"
-    assert "tiny has no test split: the split valid is taken, which training" in caplog.text
+    assert "tiny has no test split: taking the split valid, which training" in caplog.text
 
 
 def test_a_missing_run_or_checkpoint_is_named(attention_run, tmp_path):

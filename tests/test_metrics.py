@@ -131,7 +131,7 @@ def test_text_without_spaces_under_another_name_is_warned_of_once(caplog):
     for _ in range(2):
         metrics.bleu(hypotheses, references, language="chinese")
     [message] = caplog.messages
-    assert "'chinese' is of words between spaces, which the references hardly have" in message
+    assert "'chinese' counts words between spaces, which the references hardly have" in message
     metrics.bleu(hypotheses, references, language="zh")
     metrics.bleu(HYPOTHESES, REFERENCES, language="xx")
     metrics.bleu(["그는 집에 간다"], [["그는 집에 간다"]], language="ko")
@@ -192,7 +192,7 @@ def test_the_language_of_paper_style_is_that_of_both_sides():
 def test_paper_style_knows_its_language_or_says_so(language, warned, caplog):
     text = "Geht ca. 1.500 m."
     assert metrics.paper_bleu([text] * 2, [[text]] * 2, language=language).value > 99
-    message = "Moses does not know the language xx, and takes English abbreviations"
+    message = "Moses does not know the language xx, and uses English abbreviations"
     assert (message in caplog.text) is warned
     tokens = "geht ca . 1.500 m ." if warned else "geht ca. 1.500 m."
     assert metrics.paper_tokenize([text], language=language) == [tokens]

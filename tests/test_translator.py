@@ -163,7 +163,7 @@ def test_one_string_is_refused(translator: Translator) -> None:
 
 @pytest.mark.parametrize("sentence", [None, math.nan, b"bado", ["bado"]])
 def test_what_is_no_string_is_named(translator: Translator, sentence: object) -> None:
-    message = re.escape(f"sentences[1]={sentence!r} is no string; expected a list of strings")
+    message = re.escape(f"sentences[1]={sentence!r} is not a string; expected a list of strings")
     with pytest.raises(ValueError, match=message):
         translator.translate(["bado", sentence])  # type: ignore[list-item]
 

@@ -12,10 +12,10 @@ _FAILURE = 1
 
 
 def run_command(prog: str, body: Callable[[], int], *, log_level: int = logging.INFO) -> int:
-    """Run the body of a command and return its exit code; say a failure in one line.
+    """Run the body of a command and return its exit code; report a failure in one line.
 
-    The code is 1 after a failure that the user can mend, and 128 and the signal's number after
-    Ctrl-C or when the reader of a pipe has left.
+    The code is 1 after a failure that the user can mend, and 128 plus the signal's number after
+    Ctrl-C or when the reader of a pipe has gone.
     """
     spare_garbage_collector()
     logging.basicConfig(stream=sys.stderr, format=f"{prog}: %(message)s")
@@ -41,7 +41,7 @@ def run_command(prog: str, body: Callable[[], int], *, log_level: int = logging.
 
 
 def drop_unwritten_output() -> None:
-    """Lose what standard output does not take: at exit Python would fail on it again, aloud."""
+    """Discard what cannot be written: at exit Python would try again, and print an error."""
     try:
         sys.stdout.flush()
     except OSError:

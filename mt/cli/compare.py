@@ -68,7 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
         precision=precision,
         data_root=arguments.data_root,
     )
-    try:  # neither a reader who leaves nor a full disk takes the other result along
+    try:  # a closed pipe or a full disk must not cost the other result as well
         report = write_report(comparison, folder)
     finally:
         for split in comparison.splits:
@@ -78,7 +78,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _report_name(names: Sequence[str], arguments: argparse.Namespace, precision: str) -> str:
-    """Name a comparison by its runs, its splits or file and what else is not usual."""
+    """Name a comparison by its runs, its splits or file and all options not at their defaults."""
     parts = [joined_names([name.replace("/", "-") for name in names], "_")]
     if arguments.split:
         parts.append(

@@ -104,12 +104,12 @@ def _describe(
     alignment = evaluation.alignment
     if alignment is not None:
         scale = (
-            f"a diagonal: {alignment.diagonal:.3f}, one link per word: "
-            f"{alignment.least:.3f} at best"
+            f"diagonal links: {alignment.diagonal:.3f}, best possible with one link per word: "
+            f"{alignment.least:.3f}"
         )
         rows.append(("alignment error", f"{alignment.error_rate:.3f}", scale))
         on_gold = f"{alignment.mass:.1%}"
-        rows.append(("attention", on_gold, "on the gold words, reading the references"))
+        rows.append(("attention", on_gold, "on the gold words, teacher-forced on the references"))
     speed = f"{evaluation.sentences_per_second:.1f}"
     rows.append(("speed", speed, f"sentences a second, {evaluation.seconds:.1f} s in all"))
     rows += _describe_faults(evaluation, unit=length_unit(system.config.data.tgt))
@@ -140,7 +140,7 @@ def _describe_faults(evaluation: "Evaluation", *, unit: str) -> list[tuple[str, 
         (name, f"{getattr(faults, name):.1f}", f"% {note} (references: {getattr(own, name):.1f} %)")
         for name, note in what.items()
     ]
-    rows.append(("unfinished", f"{evaluation.unfinished:.1f}", "% met the length limit"))
+    rows.append(("unfinished", f"{evaluation.unfinished:.1f}", "% reached the length limit"))
     rows.append(("length", f"{faults.length_ratio:.3f}", f"times the {unit} of the references"))
     return rows
 
@@ -163,7 +163,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--output",
         metavar="FILE.txt",
-        help="for the hypotheses, FILE.json for the results (default: below RUN/hypotheses)",
+        help="file for the hypotheses; results go to FILE.json (default: below RUN/hypotheses)",
     )
     arguments = parser.parse_args(argv)
     check_set_options(parser, arguments)
@@ -177,7 +177,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Refuse an output that, or whose JSON, would take the place of an input or of other JSON."""
+    """Refuse an output if it, or its JSON, would overwrite an input or any other JSON."""
     output = Path(arguments.output).resolve()
     for option, names in (("--src", [arguments.src]), ("--ref", arguments.ref)):
         for name in filter(None, names or []):
@@ -197,8 +197,8 @@ def _check_output(parser: argparse.ArgumentParser, arguments: argparse.Namespace
 
         if read_results(results) is None:
             parser.error(
-                f"--output {arguments.output} would overwrite {results}, which holds something "
-                "else than the results of an evaluation: give another"
+                f"--output {arguments.output} would overwrite {results}, which does not hold the "
+                "results of an evaluation: give another"
             )
 
 

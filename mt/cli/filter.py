@@ -41,7 +41,7 @@ class LineReader:
         self._ended = False
 
     def read(self) -> list[bytes]:
-        """Return lines without their ends, at most so many as one go takes; [] at the end.
+        """Return lines without line feeds, at most those translated at once; [] at the end.
 
         Wait for the first line only; then take what has arrived.
         """
@@ -108,9 +108,9 @@ def _write(output: RawIOBase, data: bytes) -> None:
 
 
 def decode_line(line: bytes, number: int) -> str:
-    """Decode UTF-8; replace what is none by U+FFFD, with a warning that names the line (from 1).
+    """Decode UTF-8; replace invalid bytes by U+FFFD, with a warning that names the line (from 1).
 
-    What Windows puts before the first line and after every one is no part of them.
+    A byte order mark before the first line and a carriage return after any line are dropped.
     """
     line = line.removesuffix(b"\r")
     try:

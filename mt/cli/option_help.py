@@ -18,14 +18,14 @@ _COLUMN = 34  # where meanings begin
 
 
 def describe_groups(configs: Path) -> str:
-    """Return a paragraph a configuration group: its name and its files."""
+    """Return a paragraph for each configuration group: its name and its files."""
     groups = sorted(path.name for path in configs.iterdir() if path.is_dir())
     named = (f"{group}: {', '.join(group_files(configs, group))}" for group in groups)
     return "\n".join(textwrap.fill(one, _WIDTH, subsequent_indent="  ") for one in named)
 
 
 def describe_options(composed: DictConfig) -> str:
-    """Return a paragraph a section of the configuration, as OPTION=VALUE and what it means.
+    """Return a paragraph for each configuration section: OPTION=VALUE and what it means, by line.
 
     Args:
         composed: What Hydra made of files and overrides. Interpolations are shown as they are.

@@ -16,13 +16,13 @@ CHECKPOINT_HELP = "best, last, another name in RUN/checkpoints, or a file (defau
 
 
 def count(text: str) -> int:
-    """Read a whole number from 1 on."""
+    """Read a whole number, 1 or more."""
     try:
         value = int(text)
     except ValueError:
         value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number, 1 or more")
     return value
 
 

@@ -37,7 +37,7 @@ def parse(overrides: list[str]) -> list[Override] | None:
 
 
 def readable_overrides(arguments: Iterable[str]) -> list[Override]:
-    """Parse the overrides among the arguments; none where Hydra cannot, which it will say."""
+    """Parse the overrides among the arguments; return none if Hydra cannot: it will report that."""
     return parse([one for one in arguments if is_override(one)]) or []
 
 
@@ -58,7 +58,7 @@ def choices(kind: Any) -> str:
 
 
 def check_values(arguments: Iterable[str]) -> None:
-    """Look whether values are of the type of their options, each of several to sweep as well.
+    """Check that values have the type of their options, each value of a sweep included.
 
     Files of groups, ranges to sweep and values that are tables themselves are left to Hydra.
 
@@ -104,7 +104,7 @@ def _check_value(key: str, value: Any, kind: Any, shown: str) -> None:
     except ValidationError:
         raise ValueError(f"{shown}: expected {_accepted(kind)}") from None
     except GrammarParseError:
-        return  # of `${`, which Hydra will tell
+        return  # the fault is in `${`, and Hydra will report it
 
 
 def _accepted(kind: Any) -> str:

@@ -35,15 +35,15 @@ _OTHER_NAMES = {  # of options, in other trainers
 def checked_overrides(arguments: Iterable[str], configs: Path) -> list[str]:
     """Return the command line with its keys checked and its values as Hydra's grammar wants them.
 
-    Keys are checked against the schema and the configuration groups. A value is quoted where it is
-    a path pattern such as `{split}.{lang}`, since Hydra takes bare braces for a dictionary, where
-    the grammar has no place for it, as for `é`, `~` or `=`, or where it would make a number of a
-    text, as of `run=2024_06`; and an open table or a new key of one (`data.columns.en=…`) gets the
-    `++` that Hydra asks for.
+    Keys are checked against the schema and the configuration groups. A value is quoted if it is a
+    path pattern such as `{split}.{lang}`, whose braces Hydra would take for a dictionary; if it
+    does not fit the grammar, as with `é`, `~` or `=`; or if Hydra would read text as a number, as
+    in `run=2024_06`. An open table, or a new key of one (`data.columns.en=…`), gets the `++` that
+    Hydra asks for.
 
     Raises:
-        ValueError: A key or a file of a group that does not exist, the message names the nearest
-            that does; or an argument that is no setting.
+        ValueError: A key, or a file of a group, does not exist (the message names the nearest that
+            does), or an argument is not a setting.
     """
     arguments = list(arguments)
     kinds = option_kinds()
@@ -167,8 +167,8 @@ def check_resume_overrides(overrides: Iterable[str]) -> list[str]:
             continue
         if key not in RESUMABLE:
             raise ValueError(
-                f"{override} cannot go with resume=true, which goes on with the run's own "
-                f"config.yaml; what can is {', '.join(RESUMABLE)}. Otherwise start a new run"
+                f"{override} cannot be combined with resume=true, which takes the run's own "
+                f"config.yaml: change only {', '.join(RESUMABLE)}, or start a new run"
             )
         kept.append(key)
     return kept

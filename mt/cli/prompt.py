@@ -23,7 +23,7 @@ _HISTORY_LINES = 1000
 _HOW_TO_QUIT = "(:quit or Ctrl-D leaves, :help lists the commands)"
 _NO_ALIGNMENT = (
     "no alignment: this model has no attention. Its decoder sees the source only as one fixed\n"
-    "vector, in which no word has a place of its own. A run of model=attention has one."
+    "vector, in which no word has a place of its own. A run of model=attention has alignments."
 )
 
 
@@ -199,7 +199,7 @@ def run_prompt(prompt: Prompt) -> None:
 
 
 def _edit_lines(prompt: Prompt) -> Path | None:
-    """Let `input` edit and complete; return where the history stands, None if there is none."""
+    """Let `input` edit and complete; return the path of the history file, None if there is none."""
     import readline  # changes how input() reads
 
     readline.set_completer_delims(" ")
@@ -220,7 +220,7 @@ def _history_file() -> Path:
 
 
 def _open_history() -> Path | None:
-    """Read what was written before, and return where it stands; None if that cannot be."""
+    """Read the history of earlier sessions, and return its path; None if that is impossible."""
     import readline
 
     readline.set_history_length(_HISTORY_LINES)

@@ -53,7 +53,7 @@ OmegaConf.register_new_resolver(
 def main() -> None:
     """Run the command line."""
     spare_garbage_collector()
-    if "--version" in sys.argv[1:]:  # Hydra's own would be told
+    if "--version" in sys.argv[1:]:  # else Hydra would print its own
         print(f"mt {__version__}")
         return
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
@@ -128,9 +128,9 @@ def _train_composed(composed: DictConfig, job: HydraConf) -> None:
 
 
 def train_and_report(config: Config) -> None:
-    """Train, and end with the score and the commands to try next; exit 1 on a failure.
+    """Train, then print the score and the commands to try next; exit with 1 on failure.
 
-    On several processes if the configuration says so, or torchrun has started them.
+    Several processes train if the configuration says so or torchrun has started them.
     """
     from mt.training.launch import ProcessKilledError, launch, processes_to_launch
     from mt.training.world import ConnectionLostError
@@ -154,7 +154,7 @@ def train_and_report(config: Config) -> None:
 
 
 def _train_here(config: Config) -> None:
-    """Train in this process, which may be one of several; what only one meets is told once."""
+    """Train in this process, which may be one of several; the writer alone reports divergence."""
     from mt.training.progress import DivergenceError
     from mt.training.world import World
 
@@ -176,8 +176,8 @@ def _train_here(config: Config) -> None:
             raise
         _fail(
             f"out of memory: lower trainer.batch_tokens (now {config.trainer.batch_tokens}) or "
-            f"data.max_length (now {config.data.max_length}), while trainer.accumulate keeps the "
-            "size of an update; where the model itself does not fit, its sizes in model, or "
+            f"data.max_length (now {config.data.max_length}), and raise trainer.accumulate to keep "
+            "the size of an update; if the model itself does not fit, lower its sizes in model or "
             f"tokenizer.vocab_size (now {config.tokenizer.vocab_size})",
             code=1,
         )
@@ -208,7 +208,7 @@ def _going_on(config: Config) -> str:
 
     run = RunDirectory(config.run)
     if not run.resumable:
-        return "Nothing was saved yet to go on from: start it again"
+        return "Nothing has been saved to resume from: start the run again"
     return f"Go on with:\n  mt-train {run.resuming}"
 
 

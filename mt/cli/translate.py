@@ -91,7 +91,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--alignments",
         action="store_true",
-        help="append word links, such as 0-0 1-2; in JSON, which always has links, the weights",
+        help="append word links, such as 0-0 1-2; to JSON, which always has links, add weights",
     )
     add("--format", choices=("text", "json"), default="text", help="json: one object per line")
     add("--checkpoint", default="best", metavar="NAME|FILE", help=CHECKPOINT_HELP)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 MAX_PIECES = 1000
-"""What follows in a longer sentence is cut off: time and memory grow with the square of it."""
+"""The rest of a longer sentence is cut off: time and memory grow with the square of its length."""
 
 _log = logging.getLogger(__name__)
 

@@ -31,6 +31,6 @@ def _cache_fault(error: Exception) -> OSError:
     named = "HF_DATASETS_CACHE" if "HF_DATASETS_CACHE" in os.environ else "HF_HOME"
     return OSError(
         f"the cache in {datasets.config.HF_DATASETS_CACHE} cannot be read or written ({reason}): "
-        f"name another by {named}, or delete the folder, which all programs with `datasets` share, "
-        "and what is needed of it is made anew"
+        f"name another by {named}, or delete this one, which all programs with `datasets` share; "
+        "what is needed is then made again"
     )

@@ -85,7 +85,7 @@ def encode_split(
 
 
 def ids_hash(encoded: EncodedSplit) -> str:
-    """Hash the ids of a split, so that other text has another; of very many rows, of a part."""
+    """Hash the ids of a split, to tell it from other text; of very many rows, hash a part only."""
     table = encoded.dataset.with_format("arrow")
     digest = hashlib.blake2b(digest_size=16)
     for start in range(0, len(table), max(_BLOCK, len(table) // _BLOCKS)):

@@ -9,7 +9,7 @@ from networkx.utils import UnionFind
 
 from mt.config import HoldoutConfig
 
-_LARGEST_GROUP = 1000  # sentences; a larger group trains, or it might be all there is of a split
+_LARGEST_GROUP = 1000  # sentences; a larger group goes to train: it might fill a split by itself
 
 
 def carve(

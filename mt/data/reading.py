@@ -1,4 +1,4 @@
-"""Read aligned sentences from files, byte by byte safe.
+"""Read aligned sentences from files, whatever characters they hold.
 
 A line ends at a line feed and nowhere else: Unicode line separators, form feeds, tabs, NUL and
 control characters inside a sentence never shift the alignment. Errors name the file and the line.

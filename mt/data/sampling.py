@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Rows of a batch come in multiples of this: products of fewer shapes, for which kernels are made
-# and kept, and which fill the tiles of the processor.
+# The rows of a batch are a multiple of this: products then have fewer shapes, for each of which a
+# kernel is made and kept, and they fill the tiles of the processor.
 _MULTIPLE = 8
 
 
@@ -39,10 +39,10 @@ class BatchSampler:
         tgt_lengths: Pieces of each target, (rows,).
         batch_tokens: The budget: rows times the longest side of the batch, with EOS or BOS. A pair
             that is longer makes a batch of its own. Segmentations that are drawn anew every time
-            (`tokenizer.sample_alpha`) are mostly longer than these lengths say, up to half.
+            (`tokenizer.sample_alpha`) are mostly longer than these lengths say, by up to half.
         seed: Decides the order of all epochs.
-        content: A hash of the sentences: a saved place is one in these alone.
-        together: So many batches of similar length follow each other: those of an update, which
+        content: A hash of the sentences, for which alone a saved place is valid.
+        together: How many batches of similar length follow each other: those of an update, which
             processes then finish at about the same time.
 
     Raises:

@@ -27,7 +27,7 @@ from mt.data.cache import whole_file
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
 MAX_TRAINING_SENTENCES = 1_000_000
-"""At most so many sentences a side train the vocabulary; of a larger corpus, every n-th does."""
+"""The most sentences of a side that train the vocabulary; of a larger corpus, every n-th does."""
 
 _LONGEST_LINE = 10_000  # characters of a sentence that train the vocabulary
 
@@ -73,7 +73,7 @@ class Tokenizer:
         return int(self._processor.get_piece_size())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Encode sentences, without BOS and EOS: a blank one has no ids, none the unknown one.
+        """Encode sentences without BOS and EOS; a blank one has no ids, and UNK never occurs.
 
         Raises:
             ValueError: `texts` is one bare string.
@@ -126,7 +126,7 @@ class TokenizerPair(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of both vocabularies: what was made with one knows it again."""
+        """A hash of both vocabularies, by which what was made with them is recognised."""
         digest = hashlib.blake2b(digest_size=16)
         for tokenizer in self:
             digest.update(len(tokenizer.model).to_bytes(8, "little") + tokenizer.model)
@@ -195,9 +195,7 @@ def _train_side(
     try:
         return _train_cached(sentences, config, folder)
     except ValueError as error:
-        joint = (
-            ". Both sides have a vocabulary of that size; tokenizer.joint=true makes one of both"
-        )
+        joint = ". Each side has a vocabulary of that size; tokenizer.joint=true makes one for both"
         is_of_size = "vocab" in str(error) and any(map(str.strip, sentences))
         raise ValueError(f"the {side}: {error}{joint if is_of_size else ''}") from None
 
@@ -252,7 +250,7 @@ def _explain(message: str, config: TokenizerConfig) -> str:
         size = largest.group(1)
         if int(size) < SMALLEST_VOCABULARY:
             return (
-                f"the training text has {size} pieces, and the smallest vocabulary is of "
+                f"the training text gives only {size} pieces, but the smallest vocabulary has "
                 f"{SMALLEST_VOCABULARY}: give more text"
             )
         return (

@@ -61,7 +61,7 @@ class AdditiveScore(nn.Module):
     ) -> Float[Tensor, "B T S"]:
         """Score every query against every key."""
         projected = self.query(query).to(keys.dtype)
-        # A CPU's cache holds the (B, 1, S, A) of one query; a GPU wants many, and has an end too.
+        # A CPU's cache holds the (B, 1, S, A) of one query; a GPU wants many, within its memory.
         at_once = max(1, _AT_ONCE_ON_GPU // keys.numel()) if projected.is_cuda else 1
         energy = self.energy.weight.squeeze(0).to(keys.dtype)  # v
         with torch.autocast(query.device.type, enabled=False):  # tanh and sum in fp32

@@ -1,7 +1,7 @@
-"""What a decoder is, and two: with attention, and with one fixed vector for the whole source.
+"""The decoder protocol, and two decoders: with attention, and with one fixed vector of the source.
 
-The latter is the baseline. All answer to the `Decoder` protocol, so that training and search need
-not know which one they drive.
+The latter is the baseline. All follow the `Decoder` protocol, so that training and search need not
+know which one they drive.
 """
 
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -59,7 +59,7 @@ class Decoder(Protocol):
     """What training and search ask of a decoder."""
 
     def project(self, states: Tensor) -> Tensor:
-        """Compute once a sentence what every step needs: the keys (B, S, A)."""
+        """Compute, once for each sentence, what every step needs: the keys (B, S, A)."""
         ...
 
     def initial_state(self, summary: Tensor) -> DecoderState:
@@ -177,7 +177,7 @@ class AttentionDecoder(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Run the recurrence a step at a time: each step needs the context of the one before."""
         width, get = embedded.shape[-1], self.recurrence.get_parameter
-        # What of the input product does not wait for attention is taken for all steps at once.
+        # The part of the input product that needs no attention is formed for all steps at once.
         known = F.linear(embedded, get("weight_ih_l0")[:, :width], get("bias_ih_l0"))  # (T, B, 3H)
         from_feed = StepProduct(get("weight_ih_l0")[:, width:])
         layers = range(self.recurrence.num_layers)

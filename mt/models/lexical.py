@@ -34,7 +34,7 @@ class Lexical(nn.Module):
 class LexicalOutput(nn.Module):
     """The output layer of features [f_t; hˡ_t]: logits = Wᵒ f_t + bᵒ + Wˡ hˡ_t.
 
-    Nguyen & Chiang 2018, 4, who have a second bias bˡ, of which the sum would be all that counts.
+    Nguyen & Chiang 2018, 4, who have a second bias bˡ; only the sum of the two would count.
 
     Args:
         recurrent: Wᵒ and bᵒ, the output layer of a model without a lexical part.

@@ -1,8 +1,8 @@
 """Gated recurrent units over a sequence: cuDNN's on CUDA, ours on a CPU.
 
-On a CPU `nn.GRU` forms the gradient of its recurrent weight once a time step. Here the steps only
-note what that gradient is made of, and one product over all of them forms it. `nn.GRU` holds the
-parameters all the same, and cuDNN runs it.
+On a CPU `nn.GRU` forms the gradient of its recurrent weight at each time step. Here the steps only
+note what that gradient is made of, and one product over all of them forms it. `nn.GRU` still holds
+the parameters, and on CUDA cuDNN runs it.
 """
 
 from typing import Any, NamedTuple
@@ -21,8 +21,8 @@ from mt.models.tanh import tanh_of_new_
 class StepProduct:
     """y_t = W x_t + b at the steps of a time loop, with dW = Σ_t dy_tᵀ x_t formed in one product.
 
-    Make one for every pass over a sequence. A backward pass that wants no gradient of the weight
-    leaves what it noted to the next one, which would add it up.
+    Make a new one for every pass over a sequence: a backward pass that needs no gradient of the
+    weight leaves its notes behind, and the next one would add them to its own.
 
     Args:
         weight: W, (O, I).

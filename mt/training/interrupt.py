@@ -8,8 +8,8 @@ from types import FrameType
 from typing import Any, Self
 
 SAME_REQUEST = 1.0
-"""Seconds in which a second signal of a kind counts as the first: torchrun and batch systems pass
-on one that the process has had from its terminal or its node already."""
+"""Seconds within which a second signal of the same kind counts as the first: torchrun and batch
+systems pass on one that the process has already had from its terminal or its node."""
 
 _log = logging.getLogger(__name__)
 
@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 class Interrupt:
     """While open, the first SIGINT or SIGTERM sets `requested`; a second of its kind acts as usual.
 
-    The first of the other kind is the same request: what started this process may have met the
-    terminal's SIGINT as well, and end what it started by SIGTERM.
+    The first of the other kind counts as the same request: the parent process may have received the
+    terminal's SIGINT as well, and end its children with SIGTERM.
     """
 
     def __init__(self) -> None:

@@ -84,7 +84,7 @@ class CheckpointKeeper:
                 continue
             for damaged, fault in faults.items():
                 now = damaged.replace(self.directory / "damaged.pt")
-                _log.warning("%s; going on from %s, and it is now %s", fault, path, now)
+                _log.warning("%s; going on from %s; the damaged file is now %s", fault, path, now)
             self.kept = state["kept"]
             return state
         raise ValueError(

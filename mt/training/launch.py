@@ -68,7 +68,7 @@ def processes_to_launch(config: TrainerConfig) -> int:
 
 
 def launch(work: Callable[[Config], None], config: Config, n_processes: int) -> int:
-    """Do the work in so many new processes, and return 0, or the status of one that failed.
+    """Do the work in this many new processes; return 0, or the exit status of one that failed.
 
     SIGINT and SIGTERM are passed on to them. If one ends with an error, the others are ended.
 
@@ -101,14 +101,14 @@ def _work(rank: int, work: Callable[[Config], None], config: Config) -> None:
             work(config)
         except KeyboardInterrupt:  # before training began
             raise SystemExit(128 + signal.SIGINT) from None
-        except ConnectionLostError:  # to one whose own error the launching process tells
+        except ConnectionLostError:  # the launching process reports the other one's error
             raise SystemExit(_LOST) from None
 
 
 def _status_of_failure(context: Any, *, first: int) -> int:
-    """Return the exit status of the process that failed, not of those that ended for its sake.
+    """Return the exit status of the process that failed, not of those that ended because of it.
 
-    That is the one that was seen to fail first, unless it had lost another or had been ended.
+    That is the first one seen to fail, unless it had lost another process or been terminated.
     """
     codes = [process.exitcode for process in context.processes]
     ranks = sorted(range(len(codes)), key=lambda rank: rank != first)

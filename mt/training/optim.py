@@ -75,9 +75,9 @@ class ExponentialMovingAverage:
     """average ← d · average + (1 - d) · parameter after every update.
 
     Averaging is after Polyak & Juditsky 1992, who weigh all updates alike.
-    d is (1 + step) / (10 + step) while that is less than the decay, so that the first, random
-    parameters are soon forgotten: up to update 4,490 for 0.998 and 8,990 for 0.999, and until then
-    about the last ninth of the updates is in the average.
+    d is (1 + step) / (10 + step) while that is less than the decay: up to update 4,490 for 0.998
+    and 8,990 for 0.999. Until then about the last ninth of the updates is in the average, so that
+    the first, random parameters are soon forgotten.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

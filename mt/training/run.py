@@ -25,7 +25,7 @@ from mt.training.trainer import Trainer
 from mt.training.validation import Validator
 from mt.training.world import World
 
-# So many kernels for products of different shapes are kept; torch's own 1,024 take 300 MB.
+# This many kernels for products of different shapes are kept; torch's own 1,024 take 300 MB.
 _KERNELS = "100"
 
 _log = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def _build_validator(
 def _look_for_changed_text(
     pairs: Sequence[Pair], references: Sequence[str], tokenizer: Tokenizer, config: TokenizerConfig
 ) -> None:
-    """Warn where translations cannot equal the references, for what the tokenizer makes of them."""
+    """Warn if translations cannot equal the references because the tokenizer changes their text."""
     n_changed = sum(
         bool(pair.tgt) and tokenizer.decode(pair.tgt).split() != reference.split()
         for pair, reference in zip(pairs, references, strict=True)
@@ -194,8 +194,8 @@ def _look_for_changed_text(
     if 10 * n_changed > len(pairs):
         _log.warning(
             "%s of %s validation references have characters that tokenizer.normalization=%s writes "
-            "otherwise, so that no translation can equal them; "
-            "tokenizer.normalization=identity keeps all",
+            "differently, so that no translation can equal them; "
+            "tokenizer.normalization=identity keeps them all",
             f"{n_changed:,}", f"{len(pairs):,}", config.normalization.name,
         )  # fmt: skip
 

@@ -25,9 +25,9 @@ _log = logging.getLogger(__name__)
 
 
 def keep_locks_in_process() -> None:
-    """Give progress bars, the libraries' too, a lock between threads in place of processes.
+    """Give progress bars, the libraries' too, a lock between threads, not one between processes.
 
-    A process that ends without winding up would be said to have leaked the latter.
+    A process that ends without cleaning up would be reported to have leaked the latter.
     """
     tqdm.set_lock(threading.RLock())
 

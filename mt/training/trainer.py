@@ -136,8 +136,8 @@ class Trainer:
     def _updates(self) -> Iterator[list[Batch]]:
         """Yield this process's batches of each update, across epochs, until the last.
 
-        Whether to stop is asked before the next batches are drawn, so that what is saved then goes
-        on with those; and before the first, so that a run that had ended trains no further.
+        Whether to stop is checked before the next batches are drawn, so that a run saved then
+        resumes with those; and before the first, so that a finished run trains no further.
         """
         sampler = self.loader.sampler
         while (epoch := sampler.epoch) < self.config.trainer.max_epochs and not self._is_over():
@@ -160,7 +160,7 @@ class Trainer:
         )
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise self._diverged(
-                step + 1, f"the loss is {loss} and the length of its gradient {norm}"
+                step + 1, f"the loss is {loss} and the norm of its gradient {norm}"
             )
         self.optimizer.step()
         if self.ema is not None:
@@ -212,7 +212,7 @@ class Trainer:
 
     def _diverged(self, update: int, symptom: str) -> DivergenceError:
         optim, best = self.config.optim, self.progress.best_step
-        more_exact = "; with trainer.precision=fp32 it may not" if self.precision == "bf16" else ""
+        more_exact = "; trainer.precision=fp32 may help too" if self.precision == "bf16" else ""
         return DivergenceError(
             f"training diverged at update {update}: {symptom}. Lower optim.lr (now {optim.lr}), "
             f"raise optim.warmup_steps (now {optim.warmup_steps}) or lower optim.clip_norm (now "

@@ -42,7 +42,7 @@ class Validation(NamedTuple):
 class Validator:
     """Hold a validation set, and judge models on it together with the other processes.
 
-    As in an evaluation, a blank source is translated by nothing, and a pair with a blank side has
+    As in an evaluation, a blank source gets an empty translation, and a pair with a blank side has
     no part in the loss.
 
     Raises:
@@ -77,7 +77,7 @@ class Validator:
         """Judge a model, which is left in evaluation mode; all processes find the same.
 
         Raises:
-            DivergenceError: A search finds nothing, as all its scores are infinite or no numbers.
+            DivergenceError: A search finds nothing, because all its scores are infinite or NaN.
         """
         model.eval()
         deal, gather = self.world.deal, self.world.gather

@@ -138,7 +138,7 @@ class World:
 
 
 def launched_size() -> int:
-    """Return how many processes `launch` or torchrun has started this one among; 1 if neither."""
+    """Return how many processes `launch` or torchrun started, this one included; else 1."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "MASTER_ADDR" in os.environ else 1
 
 

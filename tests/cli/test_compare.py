@@ -138,7 +138,7 @@ def test_the_folder_can_be_chosen_but_is_no_file(
     assert main([*runs, "--output", str(folder), "--beam-size", "1"]) == 0
     (folder / "report.md").write_text("my own", encoding="utf-8")
     assert main([*runs, "--output", str(folder), "--beam-size", "1"]) == 1
-    message = f"{folder / 'report.md'} is there already and no report of a comparison: name another"
+    message = f"{folder / 'report.md'} is there already and is not the report of a comparison: name"
     assert message in capsys.readouterr().err
     assert (folder / "report.md").read_text("utf-8") == "my own"
 

@@ -76,8 +76,12 @@ def test_every_row_of_the_table_holds_what_its_name_says(attention_run, language
         ["BLEU lc.norm.tok", "33.00", "signed-3"],
         ["loss", "2.000", "nats a token, 99 tokens"],
         ["perplexity", "7.39", "a token, teacher-forced"],
-        ["alignment error", "0.125", "a diagonal: 0.500, one link per word: 0.062 at best"],
-        ["attention", "75.0%", "on the gold words, reading the references"],
+        [
+            "alignment error",
+            "0.125",
+            "diagonal links: 0.500, best possible with one link per word: 0.062",
+        ],
+        ["attention", "75.0%", "on the gold words, teacher-forced on the references"],
         ["speed", "2.5", "sentences a second, 12.0 s in all"],
         ["repeated", "1.0", "% repeat a phrase (references: 5.0 %)"],
         [
@@ -87,7 +91,7 @@ def test_every_row_of_the_table_holds_what_its_name_says(attention_run, language
         ],
         ["empty", "3.0", "% are empty (references: 7.0 %)"],
         ["copied", "4.0", "% are the source itself (references: 8.0 %)"],
-        ["unfinished", "9.0", "% met the length limit"],
+        ["unfinished", "9.0", "% reached the length limit"],
         ["length", "0.950", f"times the {unit} of the references"],
         ["hypotheses: out.txt"],
         ["to score the raw text again: sacrebleu r.txt"],
@@ -297,8 +301,8 @@ def test_no_run_is_a_failure(capsys, tmp_path):
             "--output c.txt would overwrite --ref c.json: give another",
         ),
         (["run", "--output", "test.reference.txt"], "names with .reference are kept for the ref"),
-        (["run", "--beam-size", "0"], "0: expected a whole number from 1 on"),
-        (["run", "--threads", "x"], "x: expected a whole number from 1 on"),
+        (["run", "--beam-size", "0"], "0: expected a whole number, 1 or more"),
+        (["run", "--threads", "x"], "x: expected a whole number, 1 or more"),
         (["run", "--length-penalty", "-1"], "-1: expected a number from 0 to 10"),
         (["run", "--length-penalty", "x"], "x: expected a number from 0 to 10"),
         (["run", "--device", "tpu"], "invalid choice: 'tpu'"),
@@ -318,7 +322,7 @@ def test_results_do_not_take_the_place_of_something_else(capsys, tmp_path, conte
     with pytest.raises(SystemExit) as exit_info:
         main(["run", "--output", str(tmp_path / "out.txt")])
     assert exit_info.value.code == 2
-    assert f"would overwrite {other}, which holds something else" in capsys.readouterr().err
+    assert f"would overwrite {other}, which does not hold the results" in capsys.readouterr().err
     assert other.read_text("utf-8") == content
 
 

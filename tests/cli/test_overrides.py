@@ -263,5 +263,7 @@ def test_a_resumed_run_may_change_how_long_it_goes_on_and_where() -> None:
     keys = [override.split("=")[0] for override in kept]
     assert check_resume_overrides(["run=x", "resume=true", *kept]) == keys
     assert check_resume_overrides([f"++{override}" for override in kept]) == keys
-    with pytest.raises(ValueError, match=r"optim\.lr=1 cannot go with resume=true, which goes on"):
+    with pytest.raises(
+        ValueError, match=r"optim\.lr=1 cannot be combined with resume=true, which takes"
+    ):
         check_resume_overrides([*kept, "optim.lr=1"])

@@ -170,7 +170,11 @@ def test_interrupt_saves_and_says_how_to_go_on(corpus: Path, tmp_path: Path) -> 
         (2, ["data=text"], "no value for data.src, data.tgt: add data.src=VALUE"),
         (1, ["data.root=nowhere"], "data.root=nowhere has no train.en.gz or train.en: "),
         (2, ["resume=true", "run=nowhere"], "nowhere is not a run directory: it does not exist"),
-        (2, ["resume=true", "run=x", "optim.lr=1"], "optim.lr=1 cannot go with resume=true"),
+        (
+            2,
+            ["resume=true", "run=x", "optim.lr=1"],
+            "optim.lr=1 cannot be combined with resume=true",
+        ),
         (
             1,
             ["data.root=nowhere", "data.alignment={split}.links", "data.member={lang}"],
@@ -206,8 +210,8 @@ def test_mistakes_get_one_clear_message(
                 "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"
             ),
             "out of memory: lower trainer.batch_tokens (now 2000) or data.max_length (now 128), "
-            "while trainer.accumulate keeps the size of an update; where the model itself does not "
-            "fit, its sizes in model, or tokenizer.vocab_size (now 2000)",
+            "and raise trainer.accumulate to keep the size of an update; if the model itself does "
+            "not fit, lower its sizes in model or tokenizer.vocab_size (now 2000)",
         ),
         (OSError(28, "No space left on device", "runs/x"), "No space left on device: 'runs/x'"),
         (
@@ -247,7 +251,7 @@ def test_where_nothing_was_saved_there_is_nothing_to_go_on_from(
     with pytest.raises(SystemExit):
         train_and_report(Config(run=str(tmp_path / "x")))
     said = capsys.readouterr().err
-    assert said.endswith("own error. Nothing was saved yet to go on from: start it again\n")
+    assert said.endswith("own error. Nothing has been saved to resume from: start the run again\n")
 
 
 def test_a_resumed_run_takes_values_as_they_were_written(

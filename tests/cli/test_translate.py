@@ -230,8 +230,8 @@ def test_several_runs_translate_together(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--beam-size", "0"], "--beam-size: 0: expected a whole number from 1 on"),
-        (["--n-best", "many"], "--n-best: many: expected a whole number from 1 on"),
+        (["--beam-size", "0"], "--beam-size: 0: expected a whole number, 1 or more"),
+        (["--n-best", "many"], "--n-best: many: expected a whole number, 1 or more"),
         (["--length-penalty", "-1"], "--length-penalty: -1: expected a number from 0 to 10"),
         (["--length-penalty", "nan"], "--length-penalty: nan: expected a number from 0 to 10"),
         (["--n-best=5", "--beam-size=2"], "--n-best 5 needs --beam-size 5 or more, not 2"),

@@ -361,7 +361,9 @@ def test_a_full_disk_is_no_fault_of_the_file(tmp_path: Path, write: Write, form:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
-        with pytest.raises(OSError, match=r"the cache in .* cannot be .*Errno 27.* by HF_.*anew$"):
+        with pytest.raises(
+            OSError, match=r"the cache in .* cannot be .*Errno 27.* by HF_.*made again$"
+        ):
             load_split(config(tmp_path, format=form, path=path), "train")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -148,7 +148,7 @@ def test_a_damaged_cache_is_named(
             encode()  # which makes some of them anew
         except OSError as error:
             message = f"the cache in {folder} cannot be read or written ("
-            assert str(error).startswith(message) and "delete the folder" in str(error)
+            assert str(error).startswith(message) and "delete this one" in str(error)
         else:
             assert damage == "gone"
         path.write_bytes(content)
@@ -163,5 +163,5 @@ def test_a_cache_that_cannot_be_made_is_named(
     with pytest.raises(OSError, match=r"the cache in .*/file/cache cannot .* another by HF_HOME,"):
         load(["Hund"], ["der"])
     monkeypatch.setenv("HF_DATASETS_CACHE", "set")  # which HF_HOME would not change
-    with pytest.raises(OSError, match="another by HF_DATASETS_CACHE, or delete the folder"):
+    with pytest.raises(OSError, match="another by HF_DATASETS_CACHE, or delete this one"):
         load(["Hund"], ["der"])

@@ -279,7 +279,7 @@ def test_of_two_vocabularies_the_side_that_does_not_fit_is_named(tmp_path: Path)
     many = ["".join(map(chr, range(0x4E00, 0x4E00 + 2000)))]
     for vocab_size, side, what in ((300, "targets", "smallest"), (2500, "sources", "largest")):
         config = TokenizerConfig(joint=False, vocab_size=vocab_size)
-        message = f"^the {side}: .* the {what} that works is .* tokenizer.joint=true makes one of"
+        message = f"^the {side}: .* the {what} that works is .* tokenizer.joint=true makes one for"
         with pytest.raises(ValueError, match=message):
             train_tokenizers(few, many, config, cache_dir=tmp_path)
 
@@ -292,7 +292,7 @@ def test_a_side_without_text_is_told_nothing_of_sizes(tmp_path: Path) -> None:
 
 def test_advice_that_would_be_refused_is_not_given(tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"has 2\d\d pieces, and the smallest vocabulary is of 300"
+        ValueError, match=r"gives only 2\d\d pieces, but the smallest vocabulary has 300"
     ):
         train_tokenizers(["ab ba"], ["ba"], TokenizerConfig(vocab_size=300), cache_dir=tmp_path)
     alphabet = ["".join(map(chr, range(0x4E00, 0x4E00 + 100)))]
