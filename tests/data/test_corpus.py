@@ -333,6 +333,7 @@ def test_the_readme_has_the_checksums_of_the_public_corpora(corpora: Path) -> No
         assert f"`{hashlib.sha256(archive.read('deu.txt')).hexdigest()}`" in text
 
 
+@pytest.mark.slow
 def test_tatoeba(corpora: Path, no_network: list[object]) -> None:
     options = carved(
         corpora / "tatoeba",

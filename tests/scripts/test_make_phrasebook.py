@@ -84,6 +84,7 @@ def test_lengths() -> None:
     assert abs(sum(lengths["test"]) / 500 - sum(train) / len(train)) < 0.8
 
 
+@pytest.mark.slow
 def test_every_lemma_occurs_often_enough() -> None:
     lines = [{word.strip(".,?") for word in line.split()} for line in _read("train.en")]
     for noun in NOUN.values():
