@@ -5,6 +5,7 @@ not close them. No other module imports matplotlib.
 """
 
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -286,6 +287,8 @@ def _add_legend(figure: Figure, axes: Axes, names: Sequence[str]) -> None:
     numbers = [str(number) for number in range(len(names))]
     entry = 0.7 + 0.09 * max(map(len, names))  # inches, by the usual width of letters
     n_columns = min(3, len(names), max(1, int(figure.get_figwidth() / entry)))
+    n_rows = math.ceil(len(names) / n_columns)
+    figure.set_figheight(figure.get_figheight() + 0.2 * (n_rows - 1))  # a row's height
     legend = figure.legend(
         axes.get_lines(),
         numbers,

@@ -126,14 +126,15 @@ def test_bleu_by_length_draws_a_line_per_system_and_the_counts():
 
 def test_many_lines_differ_and_long_names_stay_in_the_picture():
     for length, n_columns in ((3, 3), (45, 1)):
-        scores = {f"{number:n>{length}}": [number] for number in range(9)}
+        scores = {f"{number:n>{length}}": [number] for number in range(30)}
         figure = plotting.bleu_by_length_figure(["1"], scores, counts=[1], title="t")
         looks = {(line.get_color(), line.get_marker()) for line in figure.axes[0].lines}
-        assert len(looks) == 9
+        assert len(looks) == 30
         figure.draw_without_rendering()
         box, [legend] = figure.bbox, figure.legends
         assert legend._ncols == n_columns
         assert box.x0 <= legend.get_window_extent().x0 < legend.get_window_extent().x1 <= box.x1
+        assert figure.axes[0].get_window_extent().height > 2 * figure.dpi
 
 
 def test_a_title_is_text(tmp_path, caplog):
