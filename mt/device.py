@@ -64,7 +64,10 @@ def select_device(name: str) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise ValueError("device=cuda: there is no usable CUDA device here; take auto or cpu")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
+    if not available or name == "cpu":
+        return torch.device("cpu")
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32 in the GRUs as well
+    return torch.device("cuda")
 
 
 def keep_freed_memory() -> None:

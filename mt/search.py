@@ -128,12 +128,12 @@ def beam_search(
     totals = torch.zeros(n_sentences, 1, device=device)  # of the live prefixes; at first one: BOS
     last = torch.full((n_sentences,), BOS_ID, device=device)
     while len(sentences):
-        length, n_live = len(moves) + 1, totals.shape[1]
+        length, n_live, unfinished = len(moves) + 1, totals.shape[1], sentences.tolist()
         log_probs, weights, state = step(last, state)
         log_probs = _forbid(log_probs.reshape(-1, n_live, log_probs.shape[-1]), limits == length)
         extensions = _best_extensions(totals, log_probs, 2 * beam_size)
         for b, ending in _ended(extensions, beam_size, length, length_penalty):
-            endings[int(sentences[b])].append(ending)
+            endings[unfinished[b]].append(ending)
         totals, parents, tokens = _going_on(extensions, beam_size)
         place = torch.full((n_sentences,), -1, device=device)
         place[sentences] = torch.arange(len(sentences), device=device)
@@ -141,7 +141,7 @@ def beam_search(
             weights = weights.reshape(-1, n_live, weights.shape[-1])
         moves.append(_Move(place, parents, tokens, weights))
 
-        n_found = [len(endings[sentence]) for sentence in sentences.tolist()]
+        n_found = [len(endings[sentence]) for sentence in unfinished]
         full = torch.tensor(n_found, device=device) >= beam_size
         kept = (limits > length) & ~full & (totals[:, 0] > float("-inf"))
         rows = torch.arange(len(kept), device=device).unsqueeze(-1) * n_live + parents

@@ -20,7 +20,9 @@ def test_the_device_of_a_name(
     monkeypatch: pytest.MonkeyPatch, name: str, available: bool, chosen: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     assert select_device(name) == torch.device(chosen)
+    assert torch.backends.cudnn.allow_tf32 is (chosen == "cpu")  # its fp32 is fp32
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,8 @@ def drop_unwritten_output() -> None:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Say whether torch ran out of memory; only on a GPU has it an exception for that."""
-    return any(phrase in str(error) for phrase in ("out of memory", "can't allocate memory"))
+    phrases = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
+    return any(phrase in str(error) for phrase in phrases)
 
 
 def set_threads(threads: int | None) -> None:

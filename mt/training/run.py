@@ -86,6 +86,11 @@ def _set_up_device(config: Config, world: World) -> torch.device:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS)
     device = select_device(config.trainer.device.name)
     if device.type == "cuda" and world.size > 1:
+        if world.local_rank >= torch.cuda.device_count():
+            raise ValueError(
+                f"{world.local_size} processes on this machine have {torch.cuda.device_count()} "
+                "CUDA devices: start as many, or set trainer.device=cpu"
+            )
         device = torch.device("cuda", world.local_rank)
         torch.cuda.set_device(device)
     threads = config.trainer.threads

@@ -20,12 +20,20 @@ from torch.nn.parallel import DistributedDataParallel
 T = TypeVar("T")
 
 # One process may prepare a large corpus while the others wait for it. A process that dies is
-# noticed at once, whatever this says: its connections close.
+# noticed at once, whatever this says: gloo's connections close.
 _TIMEOUT = timedelta(hours=3)
 
 
 class ConnectionLostError(RuntimeError):
     """Another process of the training has ended."""
+
+
+def _is_of_another(error: RuntimeError) -> bool:
+    """Say whether an error comes from the end of another process; NCCL has faults of its own."""
+    text = str(error)
+    if "NCCL" in text:
+        return "ncclRemoteError" in text
+    return isinstance(error, dist.DistError) or "gloo" in text
 
 
 class World:
@@ -57,6 +65,7 @@ class World:
             return
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(backend, timeout=_TIMEOUT)
+        ends_together = False
         try:
             yield cls(
                 dist.get_rank(),
@@ -64,12 +73,17 @@ class World:
                 local_rank=int(os.environ["LOCAL_RANK"]),
                 local_size=int(os.environ["LOCAL_WORLD_SIZE"]),
             )
+            ends_together = True
+        except SystemExit:  # what the writer says of all
+            ends_together = True
+            raise
         except RuntimeError as error:
-            if isinstance(error, dist.DistError) or "gloo" in str(error):
+            if _is_of_another(error):
                 raise ConnectionLostError(str(error).splitlines()[0]) from None
             raise
         finally:
-            dist.destroy_process_group()
+            if ends_together:  # NCCL's waits for the others; after an error this process just ends
+                dist.destroy_process_group()
 
     @property
     def is_writer(self) -> bool:

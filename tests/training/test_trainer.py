@@ -331,6 +331,10 @@ def test_device_and_threads_are_those_asked_for(monkeypatch: pytest.MonkeyPatch)
     config = Config(trainer=TrainerConfig(device=Device.cpu, threads=3))
     assert _set_up_device(config, World()) == torch.device("cpu")
     assert threads == [3]
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    config = Config(trainer=TrainerConfig(device=Device.cuda))
+    with pytest.raises(ValueError, match="2 processes on this machine have 1 CUDA devices: start"):
+        _set_up_device(config, World(1, 2, local_rank=1, local_size=2))
 
 
 def test_the_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

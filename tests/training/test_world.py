@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch.distributed import TCPStore
 from torch.multiprocessing.spawn import start_processes
 from waiting import wait_for
@@ -20,7 +21,7 @@ from mt.choices import Device
 from mt.config import Config, TrainerConfig
 from mt.training import launch as launch_module
 from mt.training.launch import ProcessFailedError, launch, processes_to_launch
-from mt.training.world import World, ends_process
+from mt.training.world import World, _is_of_another, ends_process
 
 
 def in_world(rank: int, check: Callable[[World], None], size: int, port: int) -> None:
@@ -167,6 +168,25 @@ for end in (None, SystemExit(), SystemExit(75), SystemExit('why')):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     ends = "".join(f"worked\n{status}\n" for status in (0, 0, 75, 1))
     assert (done.returncode, done.stdout) == (0, ends), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (RuntimeError("[../gloo/transport/tcp/pair.cc:553] Connection closed by peer"), True),
+        (dist.DistNetworkError("the server socket has failed"), True),
+        (dist.DistBackendError("NCCL error: remote process exited\nncclRemoteError: A call"), True),
+        (
+            dist.DistBackendError("NCCL error: unhandled system error\nncclSystemError: /dev/shm"),
+            False,
+        ),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_the_end_of_another_process_is_told_from_an_error_of_its_own(
+    error: RuntimeError, lost: bool
+) -> None:
+    assert _is_of_another(error) is lost
 
 
 def test_an_error_in_the_work_is_not_swallowed() -> None:
