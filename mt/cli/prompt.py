@@ -220,7 +220,7 @@ def _history_file() -> Path:
 
 
 def _open_history() -> Path | None:
-    """Read the history of earlier sessions, and return its path; None if that is impossible."""
+    """Read the history of earlier prompts, and return its path; None if that is impossible."""
     import readline
 
     readline.set_history_length(_HISTORY_LINES)
