@@ -4,9 +4,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from wcwidth import wcswidth
-
 from mt.comparison import REACH_PAIRS, Comparison, SplitComparison, Training
+from mt.display import display_width
 from mt.evaluation import Evaluation
 from mt.file_names import as_file_name, numbered
 from mt.metrics import SystemScore
@@ -110,10 +109,12 @@ def write_report(comparison: Comparison, folder: Path) -> Path:
 def plain_table(comparison: Comparison, split: SplitComparison) -> str:
     """Return the table of one split, and what its significance test says, for a terminal."""
     rows = [_HEADINGS, *_table_rows(comparison.systems, split)]
-    widths = [max(_n_cells(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    widths = [max(display_width(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     lines = []
     for row in rows:
-        gaps = [" " * (width - _n_cells(cell)) for cell, width in zip(row, widths, strict=True)]
+        gaps = [
+            " " * (width - display_width(cell)) for cell, width in zip(row, widths, strict=True)
+        ]
         values = (gap + cell for gap, cell in zip(gaps[1:], row[1:], strict=True))
         lines.append("  ".join([row[0] + gaps[0], *values]).rstrip())
     title = f"{split.data.name}: {len(split.data.sources)} sentences"
@@ -127,12 +128,6 @@ def plain_table(comparison: Comparison, split: SplitComparison) -> str:
     if not comparison.same_vocabulary:
         notes.append(_OTHER_VOCABULARIES)
     return "\n".join([title, "", *lines, "", *notes])
-
-
-def _n_cells(text: str) -> int:
-    """Count the terminal cells of a text; of one with control characters its characters."""
-    width = int(wcswidth(text))
-    return width if width >= 0 else len(text)
 
 
 def _introduction(comparison: Comparison) -> str:

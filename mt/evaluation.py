@@ -15,8 +15,6 @@ from mt.loading import load_runs
 from mt.metrics import Score
 from mt.translator import Translator
 
-_AT_ONCE = 5000  # sentences, whose attention is in memory together with their translations
-
 _log = logging.getLogger(__name__)
 
 
@@ -159,15 +157,11 @@ def evaluate(
     start = time.perf_counter()
     hypotheses: list[str] = []
     n_unfinished = 0
-    for first in range(0, len(data.sources), _AT_ONCE):
-        translations = translator.translate(
-            data.sources[first : first + _AT_ONCE],
-            beam_size=beam_size,
-            length_penalty=length_penalty,
-            batch_size=batch_size,
-        )
-        hypotheses += [translation.text for translation in translations]
-        n_unfinished += sum(map(translator.is_unfinished, translations))
+    for translation in translator.stream(
+        data.sources, beam_size=beam_size, length_penalty=length_penalty, batch_size=batch_size
+    ):
+        hypotheses.append(translation.text)
+        n_unfinished += translator.is_unfinished(translation)
     seconds = time.perf_counter() - start
     scores = [
         metrics.bleu(hypotheses, data.references, language=language),

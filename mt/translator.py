@@ -8,7 +8,7 @@ for translation in translator.translate(["A man sleeps.", "Two dogs play."]):
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 
@@ -23,6 +23,7 @@ from mt.loading import load_runs
 from mt.models.seq2seq import Seq2Seq
 from mt.search import Hypothesis
 
+_AT_ONCE = 5000  # sentences whose translations `stream` holds together
 _EXCERPT = 40  # characters of a sentence that a warning quotes
 
 _log = logging.getLogger(__name__)
@@ -140,8 +141,8 @@ class Translator:
 
         A blank sentence gives a blank translation and never reaches the model. A source of more
         than 1,000 pieces is cut there, with a logged warning. An option left at None is the run's
-        own. Every translation holds its attention, some 20 KB for 25 pieces on each side: translate
-        hundreds of thousands of sentences in parts.
+        own. Every translation holds its attention, some 20 KB for 25 pieces on each side: hundreds
+        of thousands of sentences are for `stream`.
 
         Raises:
             ValueError: `sentences` is one string, or not all strings; an option is out of its
@@ -155,6 +156,27 @@ class Translator:
             batch_size=batch_size,
         )
         return [translations[0] for translations in best]
+
+    def stream(
+        self,
+        sentences: Sequence[str],
+        *,
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        batch_size: int | None = None,
+    ) -> Iterator[Translation]:
+        """Yield what `translate` returns, without holding the attention of all at the same time.
+
+        Raises:
+            ValueError: As `translate`.
+        """
+        for start in range(0, len(sentences), _AT_ONCE):
+            yield from self.translate(
+                sentences[start : start + _AT_ONCE],
+                beam_size=beam_size,
+                length_penalty=length_penalty,
+                batch_size=batch_size,
+            )
 
     def translate_n_best(
         self,

@@ -101,7 +101,7 @@ def test_no_more_pairs_at_once_than_asked_for(system, test_set):
 
 
 def test_parts_of_a_set_are_scored_as_the_whole(system, test_set, evaluation, monkeypatch):
-    monkeypatch.setattr("mt.evaluation._AT_ONCE", 7)
+    monkeypatch.setattr("mt.translator._AT_ONCE", 7)
     parts = evaluate(system, test_set)
     assert parts.hypotheses == evaluation.hypotheses
     assert parts.unfinished == evaluation.unfinished

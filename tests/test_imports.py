@@ -22,6 +22,7 @@ FLOORS: list[set[str]] = [
         "mt.data.cache",
         "mt.data.tokenizer",
         "mt.device",
+        "mt.display",
         "mt.faults",
         "mt.file_names",
         "mt.garbage",

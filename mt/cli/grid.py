@@ -2,9 +2,8 @@
 
 from bisect import bisect_left
 
-from wcwidth import wcswidth, wcwidth
-
 from mt.alignment import WordAlignment
+from mt.display import display_width, printable
 
 _SHADES = " ·░▒▓█"
 _LIMITS = (0.02, 0.1, 0.3, 0.5, 0.75)  # a weight from the i-th limit on has shade i + 1
@@ -48,16 +47,6 @@ def _panel(words: WordAlignment, columns: range, label: int, width: int) -> str:
 
 def _shade(weight: float) -> str:
     return _SHADES[sum(weight >= limit for limit in _LIMITS)]
-
-
-def printable(text: str) -> str:
-    """Replace control characters, which could change the state of the terminal, by U+FFFD."""
-    return "".join("\ufffd" if wcwidth(character) < 0 else character for character in text)
-
-
-def display_width(text: str) -> int:
-    """Count the terminal cells of a text: wide characters take two, combining ones none."""
-    return int(wcswidth(printable(text)))
 
 
 def fit(text: str, width: int) -> str:

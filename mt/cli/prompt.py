@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mt.cli.filter import SearchOptions
-from mt.cli.grid import draw_alignment, legend, printable
+from mt.cli.grid import draw_alignment, legend
 from mt.cli.render import OutputFormat, render
+from mt.display import printable
 
 if TYPE_CHECKING:  # the types alone; importing the translator would load torch
     from mt.translator import Translation, Translator

@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 from mt.choices import Format
 from mt.config import DataConfig
 from mt.data.cache import cache_dir, whole_file
-from mt.data.reading import CorpusFile
+from mt.data.reading import ROOT_OPTION, CorpusFile
 
 _EMBEDDED = "embedded:"
 _TIMEOUT = 30.0  # seconds without a byte
@@ -157,7 +157,7 @@ def _download(config: DataConfig, name: CorpusFile, names: list[CorpusFile]) -> 
         others = ", and likewise the other splits," if "{split}" in config.path else ""
         raise FileNotFoundError(
             f"cannot fetch {url} ({reason}): put {wanted}{others} into a folder DIR "
-            "and set data.root=DIR (in mt-evaluate and mt-compare: --data-root DIR)"
+            f"and set {ROOT_OPTION}"
         ) from None
     return CorpusFile(local, name.member)
 

@@ -18,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
+ROOT_OPTION = "data.root=DIR (in mt-evaluate and mt-compare: --data-root DIR)"  # for messages
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\3\4"
 _FOREIGN_MAGICS = (b"\xfd7zXZ\0", b"(\xb5/\xfd", b"BZh91AY&SY")  # xz, Zstandard, bzip2
@@ -262,6 +263,5 @@ def _open_member(archive: zipfile.ZipFile, file: CorpusFile) -> BinaryIO:
         ) from None
     except RuntimeError as error:  # encrypted, or compressed in a way that Python does not know
         raise ValueError(
-            f"{file}: {error}; unpack the archive, and name the folder by data.root=DIR "
-            "(in mt-evaluate and mt-compare: --data-root DIR)"
+            f"{file}: {error}; unpack the archive, and name the folder by {ROOT_OPTION}"
         ) from None

@@ -12,7 +12,14 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from mt.config import DataConfig
 from mt.data.cache_faults import tell_of_faults
-from mt.data.reading import Columns, CorpusFile, content_hash, missing_column, one_line
+from mt.data.reading import (
+    ROOT_OPTION,
+    Columns,
+    CorpusFile,
+    content_hash,
+    missing_column,
+    one_line,
+)
 
 _NESTED = "translation"  # {language: text}, as the hub stores parallel corpora
 _TEXT_TYPES = ("string", "large_string", "string_view")
@@ -83,7 +90,7 @@ def load_hub(config: DataConfig, split: str, *, columns: Columns) -> datasets.Da
         raise FileNotFoundError(
             f"cannot fetch the dataset {where} ({_reason(error)}): check data.path and the cache "
             f"in {datasets.config.HF_DATASETS_CACHE}, or put a clone of its repository into a "
-            "folder DIR and set data.root=DIR (in mt-evaluate and mt-compare: --data-root DIR)"
+            f"folder DIR and set {ROOT_OPTION}"
         ) from None
     return _select(table, columns, where=where)
 

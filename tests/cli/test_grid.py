@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from mt.alignment import WordAlignment
-from mt.cli.grid import display_width, draw_alignment, fit, legend, printable
+from mt.cli.grid import draw_alignment, fit, legend
+from mt.display import display_width, printable
 
 
 def _diagonal(source: list[str], target: list[str]) -> WordAlignment:
