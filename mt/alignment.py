@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 _WORD_START = "▁"  # sentencepiece's mark for a space before the piece
 _LINK = re.compile(r"(\d+)-(\d+)", re.ASCII)
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
-# What `str.split` splits at, in UTF-8: control characters and other spaces among it.
 # What sentencepiece's NFKC makes spaces of, beside spaces.
 _BECOME_SPACES = re.compile("[\u061c\u200b\u200c\u200e\u200f\u2581\ufeff\ufffd]+")
+# What `str.split` splits at, in UTF-8: control characters and other spaces among it.
 _SPACES = re.compile(
     b"|".join(re.escape(chr(n).encode()) for n in range(0x3001) if chr(n).isspace())
 )

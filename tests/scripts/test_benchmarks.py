@@ -54,6 +54,15 @@ def test_mistakes_are_one_line(name: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["training", "translation"])
+def test_the_peer_on_another_device_is_refused(name: str) -> None:
+    command = [sys.executable, str(SCRIPTS / f"benchmark_{name}"), "nowhere"]
+    options = ["--joeynmt", "python", "--device", "cuda"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--joeynmt is measured on the CPU, so its ratios need --device cpu" in done.stderr
+
+
 def test_training(multi30k: Path, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     small = ["--updates=2", "--repeats=1", "--sentences=2", "--threads=1"]
