@@ -1,5 +1,6 @@
 """mt-train: train a model from a Hydra configuration."""
 
+import argparse
 import dataclasses
 import logging
 import os
@@ -53,6 +54,7 @@ OmegaConf.register_new_resolver(
 def main() -> None:
     """Run the command line."""
     spare_garbage_collector()
+    _accept_hydras_help()
     if "--version" in sys.argv[1:]:  # else Hydra would print its own
         print(f"mt {__version__}")
         return
@@ -78,6 +80,14 @@ def main() -> None:
 
     with ends_process():
         _run()
+
+
+def _accept_hydras_help() -> None:
+    """Let Hydra add an option whose help is no string, which argparse refuses from Python 3.14 on.
+
+    Hydra itself turns it into one, if it shows it at all (github.com/facebookresearch/hydra, 3121).
+    """
+    argparse.ArgumentParser._check_help = lambda *_: None  # type: ignore[attr-defined]
 
 
 def _run() -> None:
