@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 PYTHON = """#!/bin/sh
 case "$2 ${{3:-}}" in
     *print*) echo {version};;
-    *version_info*) exit {old};;
+    *version_info*) exec {python} -c "import sys; sys.version_info = {numbers}; $2";;
     "venv --clear") rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python
         echo "made by $0" >> asked;;
     "pip --version") exit {no_pip};;
@@ -33,8 +34,12 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def interpreter(path: Path, version: str, *, pip: str = "exit 0", no_pip: int = 0) -> Path:
-    old = int(version == "3.10")
-    path.write_text(PYTHON.format(version=version, old=old, pip=pip, no_pip=no_pip))
+    numbers = tuple(map(int, f"{version}.0".split(".")))
+    path.write_text(
+        PYTHON.format(
+            version=version, numbers=numbers, python=sys.executable, pip=pip, no_pip=no_pip
+        )
+    )
     path.chmod(0o755)
     return path
 
@@ -114,15 +119,18 @@ def test_another_python_than_the_environments_is_refused(checkout: Path) -> None
     assert code == 1 and "is Python 3.13, but .venv has 3.12: remove .venv first" in error
 
 
-def test_an_old_python_is_refused(checkout: Path) -> None:
-    code, error = run(checkout, PYTHON=interpreter(checkout / "python", "3.10"))
-    assert code == 1 and "mt needs Python 3.11 or newer, but" in error
-    assert "is Python 3.10.0: set PYTHON=/path/to/python3.11" in error
+@pytest.mark.parametrize("version", ["3.10", "3.15"])
+def test_a_python_without_the_pinned_versions_is_refused(checkout: Path, version: str) -> None:
+    code, error = run(checkout, PYTHON=interpreter(checkout / "python", version))
+    assert code == 1 and error.startswith("mt needs Python 3.11 to 3.14, for which the versions in")
+    assert f"is Python {version}.0: set PYTHON=/path/to/python3.14" in error
     assert not (checkout / ".venv").exists()
     (checkout / ".venv" / "bin").mkdir(parents=True)
-    interpreter(checkout / ".venv" / "bin" / "python", "3.10")
+    interpreter(checkout / ".venv" / "bin" / "python", version)
     code, error = run(checkout)
-    assert code == 1 and "is Python 3.10.0: remove .venv (rm -r .venv) and set PYTHON=" in error
+    assert (
+        code == 1 and f"is Python {version}.0: remove .venv (rm -r .venv) and set PYTHON=" in error
+    )
 
 
 def test_an_environment_from_elsewhere_is_refused(checkout: Path) -> None:
