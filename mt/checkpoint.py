@@ -113,7 +113,7 @@ class RunDirectory:
         """Keep every other training out of the directory.
 
         Raises:
-            ValueError: One is in it.
+            ValueError: One is in it, or nothing can be written there.
         """
         lock = FileLock(self.path / ".lock")
         try:
@@ -123,6 +123,11 @@ class RunDirectory:
                 f"another process is training in {self.path}: wait for its end, or choose another "
                 "directory by run=DIR"
             ) from None
+        except OSError as error:  # somebody else's run, or a medium that is only read
+            raise ValueError(
+                f"no training can go on in {self.path} ({error.strerror or error}): copy it and "
+                "resume the copy, or choose another directory by run=DIR"
+            ) from error
         try:
             yield
         finally:

@@ -250,6 +250,15 @@ def test_a_run_that_is_being_trained_is_not_to_be_deleted(tmp_path: Path) -> Non
         RunDirectory.new(run.path)
 
 
+def test_no_training_goes_on_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()  # which no user may write, root included
+    message = (
+        rf"^no training can go on in {tmp_path} \(Is a directory\): copy it and resume the copy"
+    )
+    with pytest.raises(ValueError, match=message), RunDirectory(tmp_path).held():
+        pass
+
+
 def test_what_the_system_cannot_read_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
