@@ -14,7 +14,7 @@ case "$2 ${{3:-}}" in
     *print*) echo {version};;
     *version_info*) exec {python} -c "import sys; sys.version_info = {numbers}; $2";;
     "venv --clear") rm -rf .venv; mkdir -p .venv/bin; cp "$0" .venv/bin/python
-        echo "made by $0" >> asked;;
+        echo "made by $0" >> asked; exit {venv};;
     "pip --version") exit {no_pip};;
     ensurepip*) echo "$2" >> asked;;
     "pip "*) shift 2; echo "pip $*" >> asked; {pip};;
@@ -33,13 +33,12 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def interpreter(path: Path, version: str, *, pip: str = "exit 0", no_pip: int = 0) -> Path:
+def interpreter(
+    path: Path, version: str, *, pip: str = "exit 0", no_pip: int = 0, venv: int = 0
+) -> Path:
     numbers = tuple(map(int, f"{version}.0".split(".")))
-    path.write_text(
-        PYTHON.format(
-            version=version, numbers=numbers, python=sys.executable, pip=pip, no_pip=no_pip
-        )
-    )
+    answers = {"numbers": numbers, "python": sys.executable, "no_pip": no_pip, "venv": venv}
+    path.write_text(PYTHON.format(version=version, pip=pip, **answers))
     path.chmod(0o755)
     return path
 
@@ -111,6 +110,13 @@ def test_an_environment_without_pip_gets_it(checkout: Path) -> None:
     interpreter(checkout / ".venv" / "bin" / "python", "3.12", no_pip=1)
     assert run(checkout) == (0, "")
     assert [line.split()[0] for line in asked(checkout)] == ["ensurepip", "pip", "pip"]
+
+
+def test_what_venv_could_not_make_is_not_kept(checkout: Path) -> None:
+    python = interpreter(checkout / "python", "3.12", venv=1)  # as without Debian's python3-venv
+    for _ in range(2):
+        assert run(checkout, PYTHON=python)[0] == 1
+        assert asked(checkout) == [f"made by {python}"] and not (checkout / ".venv").exists()
 
 
 def test_another_python_than_the_environments_is_refused(checkout: Path) -> None:
