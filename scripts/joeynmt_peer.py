@@ -4,6 +4,7 @@ Of itself it draws its batches at random from all sentences, short and long toge
 of what it computes is padding; `train_on` gives it the batches that ours are timed on.
 """
 
+import argparse
 import os
 import re
 import subprocess
@@ -63,6 +64,22 @@ class Translated(NamedTuple):
     search_s: float
     command_s: float
     n_tokens: int
+
+
+def add_peer_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where JoeyNMT is; it computes on the CPU."""
+    parser.add_argument(
+        "--joeynmt",
+        type=Path,
+        metavar="PYTHON",
+        help="the python of an environment with JoeyNMT, which is measured on the CPU",
+    )
+
+
+def check_peer_option(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with a usage error where `--joeynmt` would be compared with another `--device`."""
+    if arguments.joeynmt is not None and arguments.device != "cpu":
+        parser.error("--joeynmt is measured on the CPU, so its ratios need --device cpu")
 
 
 class JoeyNMT:
